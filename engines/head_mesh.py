@@ -1,0 +1,153 @@
+"""The head mesh: canonical keypoints that an expression and a head pose move (K = R (Kc + E) + T).
+
+One topology is shared by every avatar, so triangles, parts and keypoint indices mean the same thing everywhere;
+what differs between avatars is the neutral shape, the deltas of the expression and the skin weights.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import EXPRESSION_SIZE, FloatArray
+from engines.media import HeadPose, Motion
+
+HEAD_BONES = ("neck01", "neck02", "neck03", "head")
+"""Parents first. A head pose turns each by its share."""
+BONE_SHARES = (0.2, 0.2, 0.2, 0.4)
+"""Share of the head's rotation that each of `HEAD_BONES` carries."""
+
+
+class Part(IntEnum):
+    """What a triangle of the mesh belongs to."""
+
+    SKIN = 0
+    EYE = 1
+    UPPER_TEETH = 2
+    LOWER_TEETH = 3
+    TONGUE = 4
+
+
+def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
+    """Rotation matrix of the rotation vector (pitch, yaw, roll) about x, y, z (Rodrigues), ``(3, 3)``."""
+    vector = np.array([pitch, yaw, roll], np.float64)
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-9:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+
+
+def bone_transforms(joints: FloatArray, pose: HeadPose) -> FloatArray:
+    """World transforms ``(4, 3, 4)`` of `HEAD_BONES` about `joints` ``(4, 3)``, parents first."""
+    transforms = np.empty((len(HEAD_BONES), 3, 4), np.float32)
+    parent = np.eye(4)
+    parent[:3, 3] = pose.translation
+    for index, share in enumerate(BONE_SHARES):
+        turn = rotation(pose.pitch * share, pose.yaw * share, pose.roll * share)
+        local = np.eye(4)
+        local[:3, :3] = turn
+        local[:3, 3] = joints[index] - turn @ joints[index]
+        parent = parent @ local
+        transforms[index] = parent[:3]
+    return transforms
+
+
+@dataclass(frozen=True)
+class HeadMesh:
+    """V vertices in decimetres (x to the model's left, y up, z forward) and T triangles.
+
+    `neutral` float32 (V, 3); `deltas` float32 (EXPRESSION_SIZE, V, 3), added per unit of coefficient; `skinning`
+    float32 (V, 4), weights of `HEAD_BONES` (what is missing to 1 stays still); `joints` float32 (4, 3), the heads of
+    the bones; `eye_centers` float32 (2, 3), left then right; `eye_of_vertex` int8 (V,), 0 for none, 1 left, 2 right;
+    `triangles` int32 (T, 3), wound so that the front faces the camera counter-clockwise; `parts` uint8 (T,) of
+    `Part`; `keypoints` int32 (K,), the vertices that stand for the face where a few points must do.
+    """
+
+    neutral: FloatArray
+    deltas: FloatArray
+    skinning: FloatArray
+    joints: FloatArray
+    eye_centers: FloatArray
+    eye_of_vertex: NDArray[np.int8]
+    triangles: NDArray[np.int32]
+    parts: NDArray[np.uint8]
+    keypoints: NDArray[np.int32]
+
+    def pose(self, motion: Motion) -> FloatArray:
+        """Vertices ``(V, 3)`` under `motion`: eyeballs turn, expression adds, head bones skin."""
+        vertices: FloatArray = self.neutral + np.tensordot(motion.expression, self.deltas, axes=1)
+        turn = rotation(motion.gaze[0], motion.gaze[1], 0.0).astype(np.float32)
+        for eye in (1, 2):
+            center = self.eye_centers[eye - 1]
+            ball = self.eye_of_vertex == eye
+            vertices[ball] = (vertices[ball] - center) @ turn.T + center
+        transforms = bone_transforms(self.joints, motion.pose)
+        still = np.zeros((3, 4), np.float32)
+        still[:, :3] = np.eye(3)
+        blended = np.tensordot(self.skinning, transforms - still, axes=1) + still
+        posed: FloatArray = np.einsum("vij,vj->vi", blended[:, :, :3], vertices) + blended[:, :, 3]
+        return posed
+
+    def save(self, path: Path) -> None:
+        """Write a compressed ``.npz``; deltas and weights in half precision."""
+        np.savez_compressed(
+            path,
+            neutral=self.neutral.astype(np.float32),
+            deltas=self.deltas.astype(np.float16),
+            skinning=self.skinning.astype(np.float16),
+            joints=self.joints.astype(np.float32),
+            eye_centers=self.eye_centers.astype(np.float32),
+            eye_of_vertex=self.eye_of_vertex,
+            triangles=self.triangles,
+            parts=self.parts,
+            keypoints=self.keypoints,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "HeadMesh":
+        """Read what `save` wrote. Raises `ValueError` when the file is not a head mesh."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                mesh = cls(
+                    neutral=arrays["neutral"],
+                    deltas=arrays["deltas"].astype(np.float32),
+                    skinning=arrays["skinning"].astype(np.float32),
+                    joints=arrays["joints"],
+                    eye_centers=arrays["eye_centers"],
+                    eye_of_vertex=arrays["eye_of_vertex"],
+                    triangles=arrays["triangles"],
+                    parts=arrays["parts"],
+                    keypoints=arrays["keypoints"],
+                )
+        except KeyError as error:
+            raise ValueError(f"{path} is not a head mesh: {error} is missing") from error
+        if mesh.deltas.shape != (EXPRESSION_SIZE, len(mesh.neutral), 3):
+            raise ValueError(f"{path}: deltas have shape {mesh.deltas.shape}, expected {EXPRESSION_SIZE} expressions")
+        return mesh
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera at `eye` looking at `at` (decimetres), y up, square picture, vertical field of view."""
+
+    eye: tuple[float, float, float]
+    at: tuple[float, float, float]
+    fov_degrees: float = 17.0
+
+    def project(self, vertices: FloatArray) -> FloatArray:
+        """Project ``(..., 3)`` to (x, y, depth): x and y in [-1, 1] inside the picture (y down), depth in dm."""
+        eye, at = np.array(self.eye, np.float32), np.array(self.at, np.float32)
+        forward = (at - eye) / np.linalg.norm(at - eye)
+        right = np.cross(forward, (0.0, 1.0, 0.0))
+        right /= np.linalg.norm(right)
+        up = np.cross(right, forward)
+        zoom = 1.0 / np.tan(np.radians(self.fov_degrees) / 2)
+        axes = np.stack([right * zoom, -up * zoom, forward]).astype(np.float32)
+        seen = (vertices - eye) @ axes.T
+        seen[..., :2] /= seen[..., 2:]
+        projected: FloatArray = seen.astype(np.float32)
+        return projected
