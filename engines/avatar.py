@@ -1,0 +1,74 @@
+"""Avatar packs: a portrait, the head mesh fitted to it, and the camera that saw it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.face_geometry import Interior, SourceGeometry
+from engines.head_mesh import Camera, HeadMesh
+from engines.media import FRAME_SIZE
+
+AVATARS: Final = Path(__file__).parent / "assets" / "avatars"
+
+
+class UnknownAvatar(KeyError):
+    """No pack has this name; the message lists those that exist."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(name)
+        self.message = f"there is no avatar {name!r}; choose one of: {', '.join(known) or 'none is installed'}"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """Who is shown: `picture` uint8 RGB (512, 512, 3), neutral and facing the camera, and its geometry."""
+
+    id: str
+    name: str
+    description: str
+    folder: Path
+    picture: NDArray[np.uint8]
+    geometry: SourceGeometry
+
+    @property
+    def thumbnail(self) -> Path:
+        """A small JPEG portrait."""
+        return self.folder / "thumbnail.jpg"
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Names what the source cache depends on: the picture and the mesh."""
+        digest = hashlib.sha256(self.picture.tobytes())
+        digest.update(self.geometry.points.tobytes())
+        return digest.hexdigest()
+
+
+def list_avatars(folder: Path = AVATARS) -> list[str]:
+    """Names of the packs in `folder`, sorted."""
+    return sorted(pack.parent.name for pack in folder.glob("*/avatar.json"))
+
+
+def load_avatar(name: str, folder: Path = AVATARS) -> Avatar:
+    """Read a pack. Raises `UnknownAvatar` for a name that is not there and `ValueError` for a broken pack."""
+    if name not in list_avatars(folder):
+        raise UnknownAvatar(name, list_avatars(folder))
+    pack = folder / name
+    about = json.loads((pack / "avatar.json").read_text())
+    picture = cv2.imread(str(pack / "source.png"), cv2.IMREAD_COLOR)
+    if picture is None or picture.shape[:2] != (FRAME_SIZE, FRAME_SIZE):
+        raise ValueError(f"{pack / 'source.png'} is not a picture of {FRAME_SIZE} x {FRAME_SIZE} pixels")
+    camera = Camera(tuple(about["camera"]["eye"]), tuple(about["camera"]["at"]), about["camera"]["fov_degrees"])
+    geometry = SourceGeometry(HeadMesh.load(pack / "mesh.npz"), camera, Interior.load(pack))
+    return Avatar(
+        name, about["name"], about["description"], pack, np.ascontiguousarray(picture[..., ::-1]), geometry
+    )  # fmt: skip

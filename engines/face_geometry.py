@@ -1,0 +1,145 @@
+"""Everything about a frame that the mesh alone decides: keypoints, flow, and what the mouth and eye windows show.
+
+Training and serving both build their inputs here, so the network meets in a call exactly what it learnt from.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import FloatArray
+from engines.flow import FLOW_SIZE, Raster, Window, picture_flow, rasterize, source_depth, visibility
+from engines.head_mesh import Camera, HeadMesh, Part
+from engines.keypoints import LIDS, LIPS
+from engines.media import FRAME_SIZE, Motion
+
+GRID: Final = 64
+"""Cells on a side of the flow that the networks see."""
+MOUTH_WINDOW: Final = (128, 128)
+EYES_WINDOW: Final = (80, 224)
+"""Height and width in pixels of what the two heads repaint at native resolution."""
+
+
+@dataclass(frozen=True)
+class Interior:
+    """How the inside of the mouth looks unlit: `uv` float32 (V, 2) in [0, 1], v down, into `texture` uint8 (H, W, 3)."""
+
+    uv: FloatArray
+    texture: NDArray[np.uint8]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Interior":
+        """Read `interior.npz` and `interior.png` from `folder`."""
+        with np.load(folder / "interior.npz", allow_pickle=False) as arrays:
+            uv = arrays["uv"].astype(np.float32)
+        picture = cv2.imread(str(folder / "interior.png"), cv2.IMREAD_COLOR)
+        return cls(uv, np.ascontiguousarray(picture[..., ::-1]))
+
+    def look_up(self, uv: FloatArray) -> FloatArray:
+        """Colour in [0, 1] at ``(h, w, 2)`` texture coordinates: float32 (h, w, 3)."""
+        height, width = self.texture.shape[:2]
+        x, y = uv[..., 0] * width - 0.5, uv[..., 1] * height - 0.5
+        return np.asarray(cv2.remap(self.texture, x, y, cv2.INTER_LINEAR), np.float32) / 255
+
+
+@dataclass(frozen=True)
+class SourceGeometry:
+    """The head as the source picture shows it: neutral, at rest."""
+
+    mesh: HeadMesh
+    camera: Camera
+    interior: Interior
+
+    @cached_property
+    def points(self) -> FloatArray:
+        """Projection (V, 3) of the mesh in the source."""
+        return self.camera.project(self.mesh.pose(Motion()))
+
+    @cached_property
+    def depth(self) -> FloatArray:
+        """Depth buffer of the source."""
+        return source_depth(self.points, self.mesh.triangles, self.mesh.parts)
+
+    @cached_property
+    def attributes(self) -> FloatArray:
+        """What a target pixel learns of its surface point (V, 5): x, y, depth in the source and texture u, v."""
+        return np.concatenate([self.points, self.interior.uv], axis=1)
+
+    @cached_property
+    def keypoints(self) -> FloatArray:
+        """Keypoints (K, 3) of the source; see `FaceGeometry.keypoints`."""
+        return self.select_keypoints(self.points)
+
+    def select_keypoints(self, points: FloatArray) -> FloatArray:
+        """Keypoints of projected vertices, with the depth centred on the face and scaled to a few tenths."""
+        distance = np.linalg.norm(np.subtract(self.camera.at, self.camera.eye))
+        keypoints = points[self.mesh.keypoints].copy()
+        keypoints[:, 2] = (keypoints[:, 2] - distance) / 3
+        return keypoints
+
+
+@dataclass(frozen=True)
+class FaceGeometry:
+    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` float32 (512, 512, 2), displacement from
+    target to source in picture units, and `coarse_flow` the same at (64, 64, 2); `seen` float32 (128, 128), 1 where
+    the source shows the surface; `mouth` and `eyes`, the windows; `mouth_maps` float32 (128, 128, 6): seen, teeth,
+    tongue, unlit colour; `eyes_maps` float32 (80, 224, 2): seen, eyeball."""
+
+    keypoints: FloatArray
+    flow: FloatArray
+    coarse_flow: FloatArray
+    seen: FloatArray
+    mouth: Window
+    mouth_maps: FloatArray
+    eyes: Window
+    eyes_maps: FloatArray
+
+
+def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
+    """Pose, project and z-buffer the head of `source` under `motion`."""
+    mesh = source.mesh
+    points = source.camera.project(mesh.pose(motion))
+    keypoints = source.select_keypoints(points)
+
+    whole = Window.whole(FLOW_SIZE)
+    raster = rasterize(points, source.points, mesh.triangles, mesh.parts, whole)
+    seen = visibility(raster, source.depth)
+    small_flow = picture_flow(raster, seen, whole)
+    flow = cv2.resize(small_flow, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR)
+
+    mouth = _window(keypoints, LIPS, *MOUTH_WINDOW)
+    inside = rasterize(points, source.attributes, mesh.triangles, mesh.parts, mouth)
+    _refine(flow, inside, mouth)
+    teeth = (inside.parts == Part.UPPER_TEETH) | (inside.parts == Part.LOWER_TEETH)
+    tongue = inside.parts == Part.TONGUE
+    colour = source.interior.look_up(inside.values[..., 3:]) * (teeth | tongue)[..., None]
+    mouth_maps = np.dstack([visibility(inside, source.depth), teeth, tongue, colour]).astype(np.float32)
+
+    eyes = _window(keypoints, LIDS, *EYES_WINDOW)
+    around = rasterize(points, source.points, mesh.triangles, mesh.parts, eyes)
+    _refine(flow, around, eyes)
+    eyes_maps = np.dstack([visibility(around, source.depth), around.parts == Part.EYE]).astype(np.float32)
+
+    coarse_flow = cv2.resize(small_flow, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    return FaceGeometry(keypoints, flow, coarse_flow, seen, mouth, mouth_maps, eyes, eyes_maps)
+
+
+def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:
+    """A window of whole pixels centred on a group of keypoints, inside the picture."""
+    half = FRAME_SIZE / 2
+    x, y = (keypoints[list(group), :2].mean(0) + 1) * half
+    left = int(np.clip(round(x - width / 2), 0, FRAME_SIZE - width))
+    top = int(np.clip(round(y - height / 2), 0, FRAME_SIZE - height))
+    return Window(half, left, top, width, height)
+
+
+def _refine(flow: FloatArray, raster: Raster, window: Window) -> None:
+    """Replace the flow inside `window` by the one at native resolution, where the mesh covers it."""
+    part = flow[window.top : window.top + window.height, window.left : window.left + window.width]
+    fine = raster.values[..., :2] - window.centers()
+    np.copyto(part, fine, where=np.isfinite(raster.depth)[..., None])

@@ -1,0 +1,166 @@
+"""From a posed head mesh to a dense flow: which point of the source picture shows at each point of the target.
+
+The target mesh is z-buffered; each covered pixel learns where its surface point lies in the source, and whether the
+source camera saw it there. Sparse keypoints tear silhouettes; a mesh does not.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import FloatArray
+from engines.head_mesh import Part
+
+FLOW_SIZE: Final = 128
+"""Cells on a side of the flow over the whole picture."""
+NO_PART: Final = 255
+"""Part of a pixel that no triangle covers."""
+DEPTH_TOLERANCE: Final = 0.04
+"""Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
+FADE_FROM, FADE_OVER = 8.0, 14.0
+"""Cells beyond the mesh at which the flow begins to fade, and over which it does: hair moves, the wall does not."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A raster over the picture: `scale` pixels per unit of [-1, 1], the first pixel at (`left`, `top`)."""
+
+    scale: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def whole(cls, size: int) -> "Window":
+        """The whole picture at `size` x `size`."""
+        return cls(size / 2, 0, 0, size, size)
+
+    def centers(self) -> FloatArray:
+        """Picture coordinates of the pixel centres, float32 (height, width, 2)."""
+        x = (np.arange(self.width, dtype=np.float32) + self.left + 0.5) / self.scale - 1
+        y = (np.arange(self.height, dtype=np.float32) + self.top + 0.5) / self.scale - 1
+        return np.dstack(np.meshgrid(x, y)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What a window shows: `values` float32 (height, width, A) interpolated attributes, `depth` float32 (height,
+    width) in dm (infinite where nothing is), `parts` uint8 (height, width) of `Part` or `NO_PART`."""
+
+    values: FloatArray
+    depth: FloatArray
+    parts: NDArray[np.uint8]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _rasterize(
+    points: Any, attributes: Any, triangles: Any, labels: Any, scale: float, left: int, top: int,
+    values: Any, depth: Any, parts: Any,
+) -> None:  # fmt: skip
+    height, width, count = values.shape
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay = (points[a, 0] + 1) * scale - 0.5 - left, (points[a, 1] + 1) * scale - 0.5 - top
+        bx, by = (points[b, 0] + 1) * scale - 0.5 - left, (points[b, 1] + 1) * scale - 0.5 - top
+        cx, cy = (points[c, 0] + 1) * scale - 0.5 - left, (points[c, 1] + 1) * scale - 0.5 - top
+        x_from, x_to = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))), width - 1)
+        y_from, y_to = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))), height - 1)
+        if x_from > x_to or y_from > y_to:
+            continue
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area >= 0:  # y points down here, so the front is wound clockwise
+            continue
+        inverse = 1.0 / area
+        for y in range(y_from, y_to + 1):
+            for x in range(x_from, x_to + 1):
+                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) * inverse
+                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * inverse
+                wa = 1.0 - wb - wc
+                if wa < -1e-4 or wb < -1e-4 or wc < -1e-4:
+                    continue
+                z = wa * points[a, 2] + wb * points[b, 2] + wc * points[c, 2]
+                if z >= depth[y, x]:
+                    continue
+                depth[y, x] = z
+                parts[y, x] = labels[t]
+                for k in range(count):
+                    values[y, x, k] = wa * attributes[a, k] + wb * attributes[b, k] + wc * attributes[c, k]
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _seen(values: Any, parts: Any, source_depth: Any, tolerance: float, out: Any) -> None:
+    size = source_depth.shape[0]
+    for y in range(values.shape[0]):
+        for x in range(values.shape[1]):
+            if parts[y, x] == 255:
+                continue
+            column = min(max(int((values[y, x, 0] + 1) * 0.5 * size), 0), size - 1)
+            row = min(max(int((values[y, x, 1] + 1) * 0.5 * size), 0), size - 1)
+            if values[y, x, 2] < source_depth[row, column] + tolerance:
+                out[y, x] = 1.0
+
+
+def rasterize(
+    points: FloatArray, attributes: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], window: Window
+) -> Raster:
+    """Z-buffer `triangles` (T, 3) of projected `points` (V, 3) and interpolate `attributes` (V, A) over `window`."""
+    shape = (window.height, window.width)
+    values = np.zeros((*shape, attributes.shape[1]), np.float32)
+    depth = np.full(shape, np.inf, np.float32)
+    covered = np.full(shape, NO_PART, np.uint8)
+    _rasterize(
+        points, attributes, triangles, parts, window.scale, window.left, window.top, values, depth, covered
+    )  # fmt: skip
+    return Raster(values, depth, covered)
+
+
+def source_depth(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8]) -> FloatArray:
+    """Depth buffer of the source mesh at twice the flow's resolution, dilated by a cell against speckles."""
+    raster = rasterize(points, points[:, :1], triangles, parts, Window.whole(2 * FLOW_SIZE))
+    depth = np.where(np.isfinite(raster.depth), raster.depth, 0).astype(np.float32)
+    return np.asarray(cv2.dilate(depth, np.ones((3, 3), np.uint8)), np.float32)
+
+
+def visibility(raster: Raster, depth: FloatArray) -> FloatArray:
+    """1 where the source camera saw the surface point, else 0: float32 (height, width).
+
+    The first three values of `raster` are the points' projection (x, y, depth) in the source.
+    """
+    seen = np.zeros(raster.parts.shape, np.float32)
+    _seen(raster.values, raster.parts, depth, DEPTH_TOLERANCE, seen)
+    seen[(raster.parts != Part.SKIN) & (raster.parts != Part.EYE)] = 0
+    return seen
+
+
+def picture_flow(raster: Raster, seen: FloatArray, window: Window) -> FloatArray:
+    """Displacement from target to source in picture units, float32 (height, width, 2), extended beyond the mesh.
+
+    Outside the mesh the flow of the nearest seen surface goes on (hair and collar follow the head) and fades out.
+    """
+    covered = raster.parts != NO_PART
+    flow = (raster.values[..., :2] - window.centers()) * covered[..., None]
+    trust = np.where(covered, 0.02 + 0.98 * seen, 0).astype(np.float32)
+    extended = _push_pull(np.dstack([flow * trust[..., None], trust]).astype(np.float32))
+    distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5)
+    fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
+    return np.where(covered[..., None], flow, extended * fade).astype(np.float32)
+
+
+def _push_pull(weighted: FloatArray) -> FloatArray:
+    """Fill (height, width, 2 + weight) of weighted values by its own pyramid: (height, width, 2)."""
+    levels = [weighted]
+    while min(levels[-1].shape[:2]) > 2:
+        height, width = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+    filled: FloatArray = levels[-1][..., :2] / np.maximum(levels[-1][..., 2:], 1e-6)
+    for level in reversed(levels[:-1]):
+        height, width = level.shape[:2]
+        coarse = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
+        weight = np.minimum(level[..., 2:] * 4, 1)
+        filled = coarse + (level[..., :2] / np.maximum(level[..., 2:], 1e-6) - coarse) * weight
+    return filled

@@ -1,0 +1,90 @@
+"""The way of the data: audio chunk in, stamped frame out. Start reading here.
+
+    20 ms of voice -> AudioFeatures -> (every second chunk) Audio2Exp -> MotionComposer -> Renderer -> frame
+
+A frame shows the 40 ms of audio that end `lookahead_ticks` before the newest chunk: the networks hear that much of
+the future. There is no idle mode: silence runs the same way, and the face stays alive on it.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from engines.audio2exp import Audio2Exp
+from engines.avatar import Avatar
+from engines.backend import Backend
+from engines.features import AudioFeatures
+from engines.media import FRAME_TICKS, AudioChunk, VideoFrame
+from engines.motion import Controls, MotionComposer
+from engines.openvino_backend import OpenVinoBackend
+from engines.renderer import Renderer, SourceCache
+
+WEIGHTS: Final = Path(__file__).parent / "assets" / "weights"
+
+
+class Engine:
+    """Networks loaded once per process, and the sources of the avatars that were shown."""
+
+    def __init__(self, backend: Backend, weights: Path = WEIGHTS) -> None:
+        self.backend = backend
+        self.weights = weights
+        self.sources = SourceCache(backend, weights)
+
+    @classmethod
+    def load(cls, weights: Path = WEIGHTS, backend: Backend | None = None) -> "Engine":
+        """The networks in `weights` on `backend`, by default the CPU's."""
+        return cls(backend or OpenVinoBackend(), weights)
+
+    def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> "Pipeline":
+        """A pipeline for one session. Raises `ValueError` for a lookahead that the networks have no head for."""
+        return Pipeline(self, avatar, seed, lookahead_ms)
+
+
+class Pipeline:
+    """One session's networks and their state. Called by one thread at a time.
+
+    `controls` and `avatar` may be replaced between pushes.
+    """
+
+    def __init__(self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int) -> None:
+        self.controls = Controls()
+        self.avatar = avatar
+        self.epoch = 0
+        self._sources = engine.sources
+        self._features = AudioFeatures(engine.backend.load(engine.weights / "audio_features.onnx"))
+        self._audio2exp = Audio2Exp(engine.backend.load(engine.weights / "audio2exp.onnx"), lookahead_ms)
+        self._renderer = Renderer(engine.backend, engine.weights)
+        self._composer = MotionComposer()
+        self._motion = self._composer.start(seed)
+        self._forget()
+        self.lookahead_ticks = self._audio2exp.lookahead_frames * FRAME_TICKS
+
+    def _forget(self) -> None:
+        self._heard = self._features.start()
+        self._history = self._audio2exp.start()
+        self._pair: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
+
+    def push(self, chunk: AudioChunk) -> VideoFrame | None:
+        """Hear 20 ms; every second call completes a frame. Chunks of another epoch are dropped.
+
+        The frame's media time is negative while the lookahead fills.
+        """
+        if chunk.epoch != self.epoch:
+            return None
+        features, self._heard = self._features.step(self._heard, chunk.pcm.astype(np.float32) / 32768)
+        self._pair.append(features)
+        if len(self._pair) < 2:
+            return None
+        bias = self._audio2exp.step(np.stack(self._pair), self._history)
+        self._pair = []
+        motion, self._motion = self._composer.step(self._motion, bias, self.controls)
+        planes = self._renderer.step(self._sources.get(self.avatar), motion)
+        media_time = chunk.media_time - FRAME_TICKS // 2 - self.lookahead_ticks
+        return VideoFrame(planes, media_time, self.epoch, motion)
+
+    def interrupt(self, epoch: int) -> None:
+        """Forget the voice heard so far; the lips ease to rest and later frames carry `epoch`."""
+        self.epoch = epoch
+        self._forget()
+        self._motion = self._composer.release(self._motion)
