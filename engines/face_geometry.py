@@ -38,13 +38,16 @@ class Interior:
         with np.load(folder / "interior.npz", allow_pickle=False) as arrays:
             uv = arrays["uv"].astype(np.float32)
         picture = cv2.imread(str(folder / "interior.png"), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"{folder / 'interior.png'} is not a picture")
         return cls(uv, np.ascontiguousarray(picture[..., ::-1]))
 
     def look_up(self, uv: FloatArray) -> FloatArray:
         """Colour in [0, 1] at ``(h, w, 2)`` texture coordinates: float32 (h, w, 3)."""
         height, width = self.texture.shape[:2]
         x, y = uv[..., 0] * width - 0.5, uv[..., 1] * height - 0.5
-        return np.asarray(cv2.remap(self.texture, x, y, cv2.INTER_LINEAR), np.float32) / 255
+        colour: FloatArray = cv2.remap(self.texture, x, y, cv2.INTER_LINEAR).astype(np.float32) / np.float32(255)
+        return colour
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Raster:
     parts: NDArray[np.uint8]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=True)
 def _rasterize(
     points: Any, attributes: Any, triangles: Any, labels: Any, scale: float, left: int, top: int,
     values: Any, depth: Any, parts: Any,
@@ -92,7 +92,7 @@ def _rasterize(
                     values[y, x, k] = wa * attributes[a, k] + wb * attributes[b, k] + wc * attributes[c, k]
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _seen(values: Any, parts: Any, source_depth: Any, tolerance: float, out: Any) -> None:
     size = source_depth.shape[0]
     for y in range(values.shape[0]):
@@ -157,10 +157,15 @@ def _push_pull(weighted: FloatArray) -> FloatArray:
     while min(levels[-1].shape[:2]) > 2:
         height, width = levels[-1].shape[:2]
         levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
-    filled: FloatArray = levels[-1][..., :2] / np.maximum(levels[-1][..., 2:], 1e-6)
+    filled = _normalize(levels[-1])
     for level in reversed(levels[:-1]):
         height, width = level.shape[:2]
         coarse = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
         weight = np.minimum(level[..., 2:] * 4, 1)
-        filled = coarse + (level[..., :2] / np.maximum(level[..., 2:], 1e-6) - coarse) * weight
+        filled = coarse + (_normalize(level) - coarse) * weight
     return filled
+
+
+def _normalize(weighted: FloatArray) -> FloatArray:
+    values: FloatArray = weighted[..., :2] / np.maximum(weighted[..., 2:], np.float32(1e-6))
+    return values

@@ -51,15 +51,15 @@ class SourceCache:
     def get(self, avatar: Avatar) -> Source:
         """Encode `avatar` the first time it is asked for."""
         with self._lock:
-            source = self._sources.get(avatar.content_hash)
-            if source is None:
-                small = cv2.resize(avatar.picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
-                encoded = self._encoder.run({"picture": _planar(small)})
-                source = Source(
-                    avatar.picture, avatar.geometry, encoded["features"].copy(), encoded["identity"].copy()
-                )  # fmt: skip
-                self._sources[avatar.content_hash] = source
-            return source
+            if avatar.content_hash not in self._sources:
+                self._sources[avatar.content_hash] = self.encode(avatar.picture, avatar.geometry)
+            return self._sources[avatar.content_hash]
+
+    def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry) -> Source:
+        """Encode a picture without remembering it."""
+        small = cv2.resize(picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
+        encoded = self._encoder.run({"picture": _planar(small)})
+        return Source(picture, geometry, encoded["features"].copy(), encoded["identity"].copy())
 
 
 class Renderer:
@@ -129,7 +129,7 @@ def compose(
     return picture
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=True)
 def _lay(warped: Any, layer: Any, out: Any) -> None:
     for y in range(warped.shape[0]):
         for x in range(warped.shape[1]):
@@ -139,7 +139,7 @@ def _lay(warped: Any, layer: Any, out: Any) -> None:
                 out[y, x, c] = np.uint8(min(max(value + 0.5, 0.0), 255.0))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=True)
 def _replace(warped: Any, layer: Any, out: Any, left: int, top: int, seam: int) -> None:
     height, width = layer.shape[1:]
     for y in range(height):

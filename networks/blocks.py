@@ -1,6 +1,5 @@
 """Small pieces that several image networks share."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -61,7 +61,7 @@ class Motion(nn.Module):
         self.up2 = conv(48, HIDDEN)
         self.out = conv(HIDDEN, 3)
         nn.init.zeros_(self.out.weight)
-        self.out.bias.data = torch.tensor([0.0, 0.0, 2.0])
+        self.out.bias = nn.Parameter(torch.tensor([0.0, 0.0, 2.0]))
 
     def forward(
         self,
@@ -170,4 +170,4 @@ def start_transparent(out: nn.Conv2d, shuffle: int) -> None:
     nn.init.zeros_(out.weight)
     bias = torch.zeros(4, shuffle)
     bias[3] = -3.0
-    out.bias.data = bias.flatten()  # type: ignore[union-attr]
+    out.bias = nn.Parameter(bias.flatten())

@@ -120,7 +120,9 @@ def main() -> None:
     checkpoint = options.run / "checkpoint.pt"
     folders = sorted(path.parent for path in options.frames.glob("*/mesh.npz"))
     folders = [folder for folder in folders if not folder.name.startswith("held")]
-    identities = [load_identity(folder, options.frames) for folder in tqdm(folders, desc="loading", unit="head")]
+    identities = [
+        load_identity(folder, options.frames, "frames") for folder in tqdm(folders, desc="loading", unit="head")
+    ]
     shipped = {identity.name for identity in identities if not identity.name.startswith("train")}
     count = len(identities[0].geometry.mesh.keypoints)
     model = Rendered(count).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -32,8 +32,8 @@ class Identity:
     motions: list[Motion]
 
 
-def load_identity(folder: Path, interior: Path, shards: str = "frames_*.npz") -> Identity:
-    """Read what ``python -m training.studio frames`` wrote for one head: `shards` picks among its frames."""
+def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
+    """Read what ``python -m training.studio frames`` wrote for one head: the shards of `kinds`, in that order."""
     camera = json.loads((folder / "camera.json").read_text())
     geometry = SourceGeometry(
         HeadMesh.load(folder / "mesh.npz"),
@@ -42,7 +42,7 @@ def load_identity(folder: Path, interior: Path, shards: str = "frames_*.npz") ->
     )
     source = cv2.imread(str(folder / "source.png"))[..., ::-1]
     frames, motions = [], []
-    for path in sorted(folder.glob(shards)):
+    for path in [path for kind in kinds for path in sorted(folder.glob(f"{kind}_*.npz"))]:
         with np.load(path) as shard:
             frames.append(shard["images"])
             for expression, pose, gaze in zip(shard["expression"], shard["pose"], shard["gaze"], strict=True):

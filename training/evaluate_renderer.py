@@ -1,0 +1,132 @@
+"""Judge the exported renderer, as it serves, on frames that it never trained on.
+
+    python -m training.evaluate_renderer --frames DIR --weights engines/assets/weights --sheet sheet.png
+
+For every head with `states_*` and `sequence_*` frames: PSNR and SSIM over the picture, the mouth and the eyes, and the
+error of the frame-to-frame change, beside two baselines: the source unchanged, and the warp without a network.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from engines.expression import FloatArray
+from engines.face_geometry import face_geometry
+from engines.flow import Window
+from engines.media import Motion
+from engines.openvino_backend import OpenVinoBackend
+from engines.renderer import GRID, Renderer, SourceCache, warp
+from training.renderer_dataset import Identity, load_identity
+
+Picture = NDArray[np.uint8]
+STILL = np.zeros((GRID, GRID, 2), np.float32)
+
+
+def structural_similarity(first: Picture, second: Picture) -> float:
+    """SSIM over luma with a Gaussian window of sigma 1.5 (Wang et al., 2004)."""
+    a, b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (first, second))
+
+    def blur(image: FloatArray) -> FloatArray:
+        return np.asarray(cv2.GaussianBlur(image, (11, 11), 1.5))
+
+    mean_a, mean_b = blur(a), blur(b)
+    variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
+        (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
+    )
+    return float(similarity.mean())
+
+
+def decibels(errors: list[float]) -> float:
+    """PSNR of the pooled squared error."""
+    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
+
+
+def squared_error(first: Picture, second: Picture) -> float:
+    return float(((first.astype(np.float32) - second.astype(np.float32)) ** 2).mean())
+
+
+def cut(picture: Picture, window: Window) -> Picture:
+    """The part of `picture` that `window` shows."""
+    return picture[window.top : window.top + window.height, window.left : window.left + window.width]
+
+
+def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) -> dict[str, float]:
+    """Figures of one way to draw, over every frame of `identity`; the last `sequence` frames are consecutive."""
+    whole: list[float] = []
+    mouth: list[float] = []
+    eyes: list[float] = []
+    similar: list[float] = []
+    drawn = []
+    for truth, motion in zip(identity.frames, identity.motions, strict=True):
+        picture = draw(motion)
+        drawn.append(picture)
+        geometry = face_geometry(identity.geometry, motion)
+        whole.append(squared_error(picture, truth))
+        mouth.append(squared_error(cut(picture, geometry.mouth), cut(truth, geometry.mouth)))
+        eyes.append(squared_error(cut(picture, geometry.eyes), cut(truth, geometry.eyes)))
+        similar.append(structural_similarity(picture, truth))
+    change = np.diff(np.stack(drawn[-sequence:]).astype(np.float32), axis=0)
+    true_change = np.diff(identity.frames[-sequence:].astype(np.float32), axis=0)
+    return {
+        "PSNR": decibels(whole),
+        "SSIM": float(np.mean(similar)),
+        "mouth PSNR": decibels(mouth),
+        "eyes PSNR": decibels(eyes),
+        "error of change": float(np.abs(change - true_change).mean()),
+    }
+
+
+def contact_sheet(rows: list[list[Picture]], scale: int = 256) -> Picture:
+    """Tile pictures, one row per list."""
+    small = [[cv2.resize(p, (scale, scale), interpolation=cv2.INTER_AREA) for p in row] for row in rows]
+    return np.vstack([np.hstack(row) for row in small]).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--sheet", type=Path, help="draw truth, network and warp side by side")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    options = parser.parse_args()
+
+    backend = OpenVinoBackend(options.precision)
+    sources, renderer = SourceCache(backend, options.weights), Renderer(backend, options.weights)
+    rows: list[list[Picture]] = []
+    groups: dict[tuple[str, str], list[dict[str, float]]] = {}
+    folders = sorted({path.parent for path in options.frames.glob("*/states_*.npz")})
+    for folder in tqdm(folders, unit="head"):
+        identity = load_identity(folder, options.frames, "states", "sequence")
+        states = len(load_identity(folder, options.frames, "states").motions)
+        source = sources.encode(identity.source, identity.geometry)
+        ways: dict[str, Callable[[Motion], Picture]] = {
+            "source unchanged": lambda motion, picture=identity.source: picture,
+            "mesh warp": lambda motion, i=identity: warp(
+                i.source, face_geometry(i.geometry, motion).flow, STILL
+            ),
+            "network": lambda motion, s=source: renderer.render(s, motion),
+        }  # fmt: skip
+        group = "held out" if identity.name.startswith("held") else "shipped"
+        for way, draw in ways.items():
+            groups.setdefault((group, way), []).append(judge(identity, draw, len(identity.motions) - states))
+        rows.append(list(identity.frames[:states]))
+        rows += [[ways[way](motion) for motion in identity.motions[:states]] for way in ("network", "mesh warp")]
+    print("| heads | drawn by | PSNR | SSIM | mouth PSNR | eyes PSNR | error of change |")
+    print("|---|---|---|---|---|---|---|")
+    for (group, way), figures in sorted(groups.items()):
+        mean = {name: float(np.mean([figure[name] for figure in figures])) for name in figures[0]}
+        print(f"| {group} | {way} | " + " | ".join(f"{value:.3f}" for value in mean.values()) + " |")
+    if options.sheet:
+        cv2.imwrite(str(options.sheet), contact_sheet(rows)[..., ::-1])
+
+
+if __name__ == "__main__":
+    main()
