@@ -27,7 +27,7 @@ EYES_WINDOW: Final = (80, 224)
 
 @dataclass(frozen=True)
 class Interior:
-    """How the inside of the mouth looks unlit: `uv` float32 (V, 2) in [0, 1], v down, into `texture` uint8 (H, W, 3)."""
+    """The unlit inside of the mouth: `uv` float32 (V, 2) in [0, 1], v down, into `texture` uint8 (H, W, 3)."""
 
     uv: FloatArray
     texture: NDArray[np.uint8]

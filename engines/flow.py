@@ -162,10 +162,9 @@ def _push_pull(weighted: FloatArray) -> FloatArray:
         height, width = level.shape[:2]
         coarse = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
         weight = np.minimum(level[..., 2:] * 4, 1)
-        filled = coarse + (_normalize(level) - coarse) * weight
+        filled = np.asarray(coarse + (_normalize(level) - coarse) * weight, np.float32)
     return filled
 
 
 def _normalize(weighted: FloatArray) -> FloatArray:
-    values: FloatArray = weighted[..., :2] / np.maximum(weighted[..., 2:], np.float32(1e-6))
-    return values
+    return np.asarray(weighted[..., :2] / np.maximum(weighted[..., 2:], 1e-6), np.float32)
