@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from engines.expression import FloatArray
-from engines.face_geometry import face_geometry
+from engines.face_geometry import GRID, face_geometry
 from engines.flow import Window
 from engines.media import Motion
 from engines.openvino_backend import OpenVinoBackend
-from engines.renderer import GRID, Renderer, SourceCache, warp
+from engines.renderer import Renderer, Source, SourceCache, warp
 from training.renderer_dataset import Identity, load_identity
 
 Picture = NDArray[np.uint8]
@@ -84,6 +84,21 @@ def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) 
     }
 
 
+def ways_to_draw(source: Source, renderer: Renderer) -> dict[str, Callable[[Motion], Picture]]:
+    """The network and its baselines, by name."""
+
+    def unchanged(motion: Motion) -> Picture:
+        return source.picture
+
+    def mesh_warp(motion: Motion) -> Picture:
+        return warp(source.picture, face_geometry(source.geometry, motion).flow, STILL)
+
+    def network(motion: Motion) -> Picture:
+        return renderer.render(source, motion)
+
+    return {"source unchanged": unchanged, "mesh warp": mesh_warp, "network": network}
+
+
 def contact_sheet(rows: list[list[Picture]], scale: int = 256) -> Picture:
     """Tile pictures, one row per list."""
     small = [[cv2.resize(p, (scale, scale), interpolation=cv2.INTER_AREA) for p in row] for row in rows]
@@ -107,13 +122,7 @@ def main() -> None:
         identity = load_identity(folder, options.frames, "states", "sequence")
         states = len(load_identity(folder, options.frames, "states").motions)
         source = sources.encode(identity.source, identity.geometry)
-        ways: dict[str, Callable[[Motion], Picture]] = {
-            "source unchanged": lambda motion, picture=identity.source: picture,
-            "mesh warp": lambda motion, i=identity: warp(
-                i.source, face_geometry(i.geometry, motion).flow, STILL
-            ),
-            "network": lambda motion, s=source: renderer.render(s, motion),
-        }  # fmt: skip
+        ways = ways_to_draw(source, renderer)
         group = "held out" if identity.name.startswith("held") else "shipped"
         for way, draw in ways.items():
             groups.setdefault((group, way), []).append(judge(identity, draw, len(identity.motions) - states))

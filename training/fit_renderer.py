@@ -22,6 +22,9 @@ from training.renderer_dataset import Batch, batches, coarse_seen, load_identity
 class Rendered(nn.Module):
     """The renderer as training sees it: every stage, composed, at the resolutions at which it is judged."""
 
+    cells: Tensor
+    pixels: Tensor
+
     def __init__(self, keypoints: int) -> None:
         super().__init__()
         self.network = CompactRenderer(keypoints)

@@ -40,16 +40,19 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
         Camera(tuple(camera["eye"]), tuple(camera["at"]), camera["fov_degrees"]),
         Interior.load(interior),
     )
-    source = cv2.imread(str(folder / "source.png"))[..., ::-1]
+    source = cv2.imread(str(folder / "source.png"))
+    if source is None:
+        raise ValueError(f"{folder} has no source.png")
     frames, motions = [], []
     for path in [path for kind in kinds for path in sorted(folder.glob(f"{kind}_*.npz"))]:
         with np.load(path) as shard:
             frames.append(shard["images"])
             for expression, pose, gaze in zip(shard["expression"], shard["pose"], shard["gaze"], strict=True):
-                head = HeadPose(*map(float, pose[:3]), translation=tuple(map(float, pose[3:])))
+                pitch, yaw, roll, x, y, z = pose.tolist()
+                head = HeadPose(pitch, yaw, roll, (x, y, z))
                 motions.append(Motion(expression.astype(np.float32), head, (float(gaze[0]), float(gaze[1]))))
     pictures = np.concatenate(frames) if frames else np.zeros((0, *source.shape), np.uint8)
-    return Identity(folder.name, np.ascontiguousarray(source), geometry, pictures, motions)
+    return Identity(folder.name, np.ascontiguousarray(source[..., ::-1]), geometry, pictures, motions)
 
 
 @dataclass(frozen=True)
