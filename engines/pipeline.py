@@ -15,7 +15,7 @@ from engines.audio2exp import Audio2Exp
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.features import AudioFeatures
-from engines.media import FRAME_TICKS, AudioChunk, VideoFrame
+from engines.media import FRAME_TICKS, SPEECH_RATE, AudioChunk, VideoFrame
 from engines.motion import Controls, MotionComposer
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, SourceCache
@@ -39,6 +39,13 @@ class Engine:
     def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> "Pipeline":
         """A pipeline for one session. Raises `ValueError` for a lookahead that the networks have no head for."""
         return Pipeline(self, avatar, seed, lookahead_ms)
+
+    def warm_up(self, avatar: Avatar) -> None:
+        """Encode `avatar` and draw a frame, so that no caller waits for compilation."""
+        pipeline = self.open(avatar)
+        for index in range(2):
+            silence = np.zeros(SPEECH_RATE // 50, np.int16)
+            pipeline.push(AudioChunk(silence, index * FRAME_TICKS // 2))
 
 
 class Pipeline:

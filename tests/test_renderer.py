@@ -1,0 +1,104 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.avatar import UnknownAvatar, list_avatars, load_avatar
+from engines.expression import EXPRESSION_INDEX, rest_expression
+from engines.face_geometry import face_geometry
+from engines.media import HeadPose, Motion
+from engines.openvino_backend import OpenVinoBackend
+from engines.pipeline import WEIGHTS
+from engines.renderer import Renderer, SourceCache
+
+
+def express(**coefficients: float) -> Motion:
+    expression = rest_expression()
+    for name, value in coefficients.items():
+        expression[EXPRESSION_INDEX[name]] = value
+    return Motion(expression)
+
+
+OPEN = express(
+    jawOpen=0.85, mouthLowerDownLeft=1, mouthLowerDownRight=1, mouthUpperUpLeft=1, mouthUpperUpRight=1
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def backend() -> OpenVinoBackend:
+    return OpenVinoBackend("f32")
+
+
+@pytest.fixture(scope="module")
+def sources(backend: OpenVinoBackend) -> SourceCache:
+    return SourceCache(backend, WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def renderer(backend: OpenVinoBackend) -> Renderer:
+    return Renderer(backend, WEIGHTS)
+
+
+def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    return float(10 * np.log10(255**2 / np.mean((first.astype(np.float32) - second.astype(np.float32)) ** 2)))
+
+
+@pytest.mark.parametrize("name", list_avatars())
+def test_rest_looks_like_the_portrait(name: str, sources: SourceCache, renderer: Renderer) -> None:
+    avatar = load_avatar(name)
+    assert psnr(renderer.render(sources.get(avatar), Motion()), avatar.picture) > 32
+
+
+@pytest.mark.parametrize("name", list_avatars())
+def test_an_open_mouth_is_dark_inside_and_leaves_the_eyes_alone(
+    name: str, sources: SourceCache, renderer: Renderer
+) -> None:
+    avatar = load_avatar(name)
+    shut, opened = (renderer.render(sources.get(avatar), motion) for motion in (Motion(), OPEN))
+    geometry = face_geometry(avatar.geometry, OPEN)
+    mouth, eyes = geometry.mouth, geometry.eyes
+
+    def cut(picture: NDArray[np.uint8], window: object) -> NDArray[np.uint8]:
+        return picture[window.top : window.top + window.height, window.left : window.left + window.width]  # type: ignore[attr-defined]
+
+    def darkest(picture: NDArray[np.uint8]) -> float:
+        return float(np.percentile(cv2.cvtColor(cut(picture, mouth), cv2.COLOR_RGB2GRAY), 3))
+
+    assert darkest(opened) < 0.7 * darkest(shut)
+    assert psnr(cut(opened, eyes), cut(shut, eyes)) > 32
+
+
+def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(sources: SourceCache, renderer: Renderer) -> None:
+    source = sources.get(load_avatar(list_avatars()[0]))
+    still, turned = (renderer.render(source, Motion(pose=pose)) for pose in (HeadPose(), HeadPose(yaw=0.12)))
+    assert psnr(still[200:350, 180:330], turned[200:350, 180:330]) < 30
+    assert psnr(still[:40, :40], turned[:40, :40]) > 35
+
+
+def test_equal_motions_give_equal_pictures(sources: SourceCache, renderer: Renderer) -> None:
+    source = sources.get(load_avatar(list_avatars()[0]))
+    first = renderer.render(source, OPEN)
+    renderer.render(source, Motion())
+    np.testing.assert_array_equal(renderer.render(source, OPEN), first)
+
+
+def test_planes_are_i420(sources: SourceCache, renderer: Renderer) -> None:
+    source = sources.get(load_avatar(list_avatars()[0]))
+    planes = renderer.step(source, Motion())
+    back = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
+    assert psnr(back, renderer.render(source, Motion())) > 30
+
+
+def test_a_source_is_encoded_once(sources: SourceCache) -> None:
+    name = list_avatars()[0]
+    assert sources.get(load_avatar(name)) is sources.get(load_avatar(name))
+
+
+def test_an_unknown_avatar_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownAvatar, match=f"no avatar 'nobody'; choose one of: {list_avatars()[0]}"):
+        load_avatar("nobody")
+
+
+def test_a_name_cannot_leave_the_folder() -> None:
+    with pytest.raises(UnknownAvatar):
+        load_avatar("../avatars/" + list_avatars()[0])
