@@ -117,7 +117,7 @@ def main() -> None:
     sources, renderer = SourceCache(backend, options.weights), Renderer(backend, options.weights)
     rows: list[list[Picture]] = []
     groups: dict[tuple[str, str], list[dict[str, float]]] = {}
-    folders = sorted({path.parent for path in options.frames.glob("*/states_*.npz")})
+    folders = sorted({path.parent for path in options.frames.glob("*/states.npz")})
     for folder in tqdm(folders, unit="head"):
         identity = load_identity(folder, options.frames, "states", "sequence")
         states = len(load_identity(folder, options.frames, "states").motions)

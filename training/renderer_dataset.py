@@ -44,7 +44,7 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
     if source is None:
         raise ValueError(f"{folder} has no source.png")
     frames, motions = [], []
-    for path in [path for kind in kinds for path in sorted(folder.glob(f"{kind}_*.npz"))]:
+    for path in [path for kind in kinds for path in sorted(folder.glob(f"{kind}*.npz"))]:
         with np.load(path) as shard:
             frames.append(shard["images"])
             for expression, pose, gaze in zip(shard["expression"], shard["pose"], shard["gaze"], strict=True):
