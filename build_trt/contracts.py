@@ -1,0 +1,53 @@
+"""One contract per network: what goes in and what comes out, by name, shape and type.
+
+Exporters, parity checks and both serving backends read the same contract; the files themselves carry nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from networks.audio2exp import FEATURES_PER_FRAME, HISTORY, LIPS, LOOKAHEAD_FRAMES
+from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
+
+OPSET: Final = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input or output: its name in the graph, its shape, its NumPy type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The signature of a network. A streaming network takes `state_i` and returns `next_state_i`, of equal shapes."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.onnx"
+
+
+def audio_features(network: CompactAudio) -> Contract:
+    """20 ms of speech (float32, full scale 1, 16 kHz) and the state -> one feature and the next state."""
+    states = [(1, *shape) for shape in network.state_shapes()]
+    return Contract(
+        "audio_features",
+        (Tensor("pcm", (1, SAMPLES_PER_FEATURE)), *(Tensor(f"state_{i}", s) for i, s in enumerate(states))),
+        (Tensor("features", (1, 1, network.width)), *(Tensor(f"next_state_{i}", s) for i, s in enumerate(states))),
+    )
+
+
+def audio2exp(width: int) -> Contract:
+    """The two features of a frame and the past 16 expressions, oldest first -> the bias at each lookahead."""
+    return Contract(
+        "audio2exp",
+        (Tensor("features", (1, FEATURES_PER_FRAME, width)), Tensor("history", (1, HISTORY, LIPS))),
+        (Tensor("bias", (1, len(LOOKAHEAD_FRAMES), LIPS)),),
+    )

@@ -1,0 +1,109 @@
+"""PyTorch checkpoints to ONNX files: `python -m build_trt.export audio --checkpoint runs/audio/checkpoint.pt`.
+
+After every export the file is run step by step beside the PyTorch network on the whole sequence, and the greatest
+difference is printed.
+"""
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from build_trt import contracts
+from build_trt.contracts import Contract
+from engines.features import AudioFeatures
+from engines.openvino_backend import OpenVinoBackend
+from networks.audio2exp import Audio2Exp
+from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
+
+WEIGHTS: Final = Path("engines/assets/weights")
+
+
+def export(network: nn.Module, contract: Contract, folder: Path) -> Path:
+    """Write the network to `folder` under its contract's name; returns the file.
+
+    Raises ValueError if the network's outputs do not have the contract's shapes.
+    """
+    inputs = tuple(torch.zeros(tensor.shape, dtype=getattr(torch, tensor.dtype)) for tensor in contract.inputs)
+    network = network.eval()
+    with torch.no_grad():
+        outputs = network(*inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    shapes = [tuple(output.shape) for output in outputs]
+    wanted = [tensor.shape for tensor in contract.outputs]
+    if shapes != wanted:
+        raise ValueError(f"{contract.name} returns shapes {shapes}, its contract says {wanted}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / contract.file
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the tracing exporter needs no further packages
+        torch.onnx.export(
+            network,
+            inputs,
+            str(path),
+            opset_version=contracts.OPSET,
+            dynamo=False,
+            input_names=[tensor.name for tensor in contract.inputs],
+            output_names=[tensor.name for tensor in contract.outputs],
+        )
+    onnx.checker.check_model(str(path))
+    return path
+
+
+def audio_parity(features: CompactAudio, audio2exp: Audio2Exp, folder: Path, seconds: float = 4.0) -> dict[str, float]:
+    """Greatest absolute difference of each exported network, stepped on the CPU backend, from PyTorch's whole run."""
+    backend = OpenVinoBackend("f32")
+    rng = np.random.default_rng(0)
+    count = int(seconds * 25) * 2 * SAMPLES_PER_FEATURE
+    pcm = (rng.standard_normal((1, count)) * 0.05).astype(np.float32)
+    history = rng.random((1, 16, 9), dtype=np.float32)
+    with torch.no_grad():
+        whole = features(torch.from_numpy(pcm), *features.start())[0].numpy()
+        pairs = whole.reshape(-1, 2, features.width)
+        bias = audio2exp(torch.from_numpy(pairs), torch.from_numpy(history).expand(len(pairs), -1, -1)).numpy()
+    ear = AudioFeatures(backend.load(folder / contracts.audio_features(features).file))
+    state, stepped = ear.start(), []
+    for start in range(0, pcm.shape[1], SAMPLES_PER_FEATURE):
+        feature, state = ear.step(state, pcm[0, start : start + SAMPLES_PER_FEATURE])
+        stepped.append(feature)
+    head = backend.load(folder / contracts.audio2exp(features.width).file)
+    spoken = [head.run({"features": pair[None], "history": history})["bias"][0].copy() for pair in pairs]
+    return {
+        "audio_features": float(np.abs(np.array(stepped) - whole[0]).max()),
+        "audio2exp": float(np.abs(np.array(spoken) - bias).max()),
+    }
+
+
+def export_audio(checkpoint: Path, folder: Path) -> None:
+    """Both audio networks of a checkpoint of `training.fit_audio`, with their parity printed."""
+    from training.fit_audio import load_model
+
+    model, record = load_model(checkpoint)
+    written = [
+        export(model.features, contracts.audio_features(model.features), folder),
+        export(model.audio2exp, contracts.audio2exp(model.features.width), folder),
+    ]
+    differences = audio_parity(model.features, model.audio2exp, folder)
+    print(f"step {record['step']} of {record['steps']}")
+    for path in written:
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, greatest difference {differences[path.stem]:.1e}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m build_trt.export", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("audio", help="audio_features.onnx and audio2exp.onnx")
+    command.add_argument("--checkpoint", type=Path, default=Path("runs/audio/checkpoint.pt"))
+    command.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the ONNX files")
+    command.set_defaults(run=lambda options: export_audio(options.checkpoint, options.out))
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

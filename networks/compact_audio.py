@@ -1,0 +1,144 @@
+"""The compact streaming counterpart of HuBERT: 16 kHz samples in, 50 features a second out, causal, explicit state.
+
+The front end is a log-mel spectrogram written as convolutions, so that it is part of the exported graph. Behind it
+stand causal blocks after ConvNeXt (Liu et al. 2022, section 2): depthwise convolution, norm over channels, two
+pointwise layers, residual. HuBERT's contract (Hsu et al. 2021, section III): one feature per 320 samples.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SAMPLES_PER_FEATURE: Final = 320
+_RATE: Final = 16_000
+_WINDOW: Final = 400
+_HOP: Final = 160
+_FLOOR: Final = 1e-3
+"""Power added before the logarithm: about a quiet room at a window of 25 ms."""
+
+
+def _mel(hertz: float) -> float:
+    return 2595 * math.log10(1 + hertz / 700)
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrum every 10 ms, 0 for digital silence: pcm ``(B, n * 160)`` -> ``(B, bands, n)``."""
+
+    def __init__(self, bands: int = 64, low: float = 60.0, high: float = 7800.0) -> None:
+        super().__init__()
+        time = torch.arange(_WINDOW)
+        phase = 2 * math.pi / _WINDOW * torch.arange(_WINDOW // 2 + 1)[:, None] * time
+        window = torch.hann_window(_WINDOW)
+        fourier = torch.cat([torch.cos(phase) * window, -torch.sin(phase) * window])
+        edges = 700 * (10 ** (torch.linspace(_mel(low), _mel(high), bands + 2) / 2595) - 1)
+        bins = torch.arange(_WINDOW // 2 + 1) * (_RATE / _WINDOW)
+        left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+        triangles = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
+        self.fourier: Tensor
+        self.triangles: Tensor
+        self.register_buffer("fourier", fourier[:, None], persistent=False)
+        self.register_buffer("triangles", triangles[:, :, None], persistent=False)
+
+    def forward(self, pcm: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """`past` ``(B, 1, 240)``: the samples before `pcm`. Returns the spectrum and the next `past`."""
+        heard = torch.cat([past, pcm[:, None]], dim=2)
+        with torch.autocast(pcm.device.type, enabled=False):  # powers span more than half precision holds
+            real, imaginary = F.conv1d(heard, self.fourier, stride=_HOP).chunk(2, dim=1)
+            mel = F.conv1d(real * real + imaginary * imaginary, self.triangles)
+            return torch.log(mel / _FLOOR + 1) * 0.25, heard[:, :, _HOP - _WINDOW :]
+
+
+class ChannelNorm(nn.Module):
+    """Root-mean-square norm over channels of ``(B, C, n)``: causal by construction (Zhang & Sennrich 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, channels, 1))
+        self.shift = nn.Parameter(torch.zeros(1, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-4) * self.gain + self.shift
+
+
+class CausalConv(nn.Module):
+    """A convolution that sees only the past, which it takes and returns: ``(B, C, context)``."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(inputs, outputs, kernel, stride, dilation=dilation, groups=groups)
+        self.channels, self.context = inputs, (kernel - 1) * dilation + 1 - stride
+
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        heard = torch.cat([past, x], dim=2)
+        return self.convolution(heard), heard[:, :, -self.context :]
+
+
+class Block(nn.Module):
+    """Causal ConvNeXt block: what is near in time, then what belongs together across channels."""
+
+    def __init__(self, width: int, dilation: int, *, kernel: int = 7, expansion: int = 2, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.depthwise = CausalConv(width, width, kernel, dilation=dilation, groups=width)
+        self.norm = ChannelNorm(width)
+        self.widen = nn.Conv1d(width, width * expansion, 1)
+        self.narrow = nn.Conv1d(width * expansion, width, 1)
+        self.dropout = nn.Dropout(dropout)
+        with torch.no_grad():  # near the identity at first
+            self.narrow.weight.mul_(0.5)
+        if self.narrow.bias is not None:
+            nn.init.zeros_(self.narrow.bias)
+
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        y, past = self.depthwise(x, past)
+        return x + self.dropout(self.narrow(F.silu(self.widen(self.norm(y))))), past
+
+
+class CompactAudio(nn.Module):
+    """Streaming audio features.
+
+    `pcm` float32 ``(B, n * 320)``, full scale 1, 16 kHz -> features ``(B, n, width)``. The state is a list of
+    tensors, all zero at the start, which is also digital silence: a whole recording is one long step.
+    """
+
+    def __init__(self, width: int = 192, dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4), bands: int = 64) -> None:
+        super().__init__()
+        self.width = width
+        self.spectrum = LogMel(bands)
+        self.first = CausalConv(bands, width, 3)
+        self.first_norm = ChannelNorm(width)
+        self.halve = CausalConv(width, width, 4, stride=2)
+        self.halve_norm = ChannelNorm(width)
+        self.blocks = nn.ModuleList([Block(width, dilation) for dilation in dilations])
+        self.last_norm = ChannelNorm(width)
+
+    def state_shapes(self) -> list[tuple[int, int]]:
+        """Channels and length of every state."""
+        convolutions = [self.first, self.halve, *(block.depthwise for block in self.blocks)]
+        shapes = [(1, _WINDOW - _HOP)]
+        for convolution in convolutions:
+            assert isinstance(convolution, CausalConv)
+            shapes.append((convolution.channels, convolution.context))
+        return shapes
+
+    def start(self, batch: int = 1) -> list[Tensor]:
+        """The state before the first sample: zeros on the device of the weights."""
+        return [self.last_norm.gain.new_zeros(batch, *shape) for shape in self.state_shapes()]
+
+    def forward(self, pcm: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Features, followed by the next state."""
+        samples, first, halve, *rest = state
+        x, samples = self.spectrum(pcm, samples)
+        x, first = self.first(x, first)
+        x, halve = self.halve(F.silu(self.first_norm(x)), halve)
+        x = F.silu(self.halve_norm(x))
+        blocks = []
+        for block, past in zip(self.blocks, rest, strict=True):
+            x, past = block(x, past)
+            blocks.append(past)
+        return self.last_norm(x).transpose(1, 2), samples, first, halve, *blocks

@@ -1,0 +1,283 @@
+"""Judge the exported audio networks: `python -m training.evaluate_audio --data runs/speech --run runs/audio`.
+
+Everything runs as it does in a call: 20 ms at a time through `engines`, each frame in the context of the frames
+predicted before. What is compared with is the articulation teacher on voices, texts and a language that never
+trained. Prints the figures and writes them into the model card.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from engines.audio2exp import LOOKAHEADS_MS, Audio2Exp, ExpressionHistory
+from engines.expression import LIP_NAMES, FloatArray
+from engines.features import CHUNK_SAMPLES, AudioFeatures
+from engines.media import FRAME_RATE, SPEECH_RATE
+from engines.openvino_backend import OpenVinoBackend
+from training import model_card
+from training.speech import augment
+from training.speech.dataset import EVALUATION_VOICES, LANGUAGES, TRAINING_VOICES, Speech, joined
+
+WEIGHTS: Final = Path("engines/assets/weights")
+CLOSED: Final = 0.4
+"""From here on `mouthClose` counts as lips that close."""
+DEFAULT_LOOKAHEAD: Final = 80
+HELD_OUT: Final = ("rms", "ked", "dita")
+JAW, CLOSE, PART = (LIP_NAMES.index(name) for name in ("jawOpen", "mouthClose", "mouthPart"))
+_LAGS: Final = range(-3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Agreement with the teacher. `lag` in ms, positive when the network is late; `false_closures` per second."""
+
+    channels: FloatArray
+    lag: int
+    recall: float
+    false_closures: float
+
+    @property
+    def opening(self) -> float:
+        return float(self.channels[JAW])
+
+
+class Speaker:
+    """The exported networks at every lookahead, on the CPU backend."""
+
+    def __init__(self, weights: Path, precision: str = "f32") -> None:
+        backend = OpenVinoBackend("bf16" if precision == "bf16" else "f32")
+        self.features = AudioFeatures(backend.load(weights / "audio_features.onnx"))
+        self.heads = {ms: Audio2Exp(backend.load(weights / "audio2exp.onnx"), ms) for ms in LOOKAHEADS_MS}
+
+    def hear(self, pcm: FloatArray) -> FloatArray:
+        """Features of a recording, two for each frame: ``(frames, 2, D)``."""
+        state, features = self.features.start(), []
+        for start in range(0, len(pcm) // (2 * CHUNK_SAMPLES) * 2 * CHUNK_SAMPLES, CHUNK_SAMPLES):
+            feature, state = self.features.step(state, pcm[start : start + CHUNK_SAMPLES])
+            features.append(feature)
+        return np.stack(features).reshape(-1, 2, self.features.dimension)
+
+    def speak(self, features: FloatArray, lookahead_ms: int, *, remember: bool = True) -> FloatArray:
+        """The lips of each frame ``(frames, 9)``, moved back by the lookahead; the last frames repeat.
+
+        Without `remember` every frame is predicted as if the face had been at rest.
+        """
+        head, history = self.heads[lookahead_ms], ExpressionHistory()
+        lips = [head.step(pair, history if remember else ExpressionHistory()) for pair in features]
+        ahead = head.lookahead_frames
+        return np.stack(lips[ahead:] + [lips[-1]] * ahead)
+
+
+def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Pearson's r; 0 where one of the two never changes."""
+    if one.std() < 1e-6 or other.std() < 1e-6:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def lag(predicted: NDArray[Any], wanted: NDArray[Any]) -> int:
+    """By how many frames the prediction is late at the best correlation, within three frames."""
+    edge = max(_LAGS)
+    inner = wanted[edge : len(wanted) - edge]
+    scores = [correlation(predicted[edge + late : len(predicted) - edge + late], inner) for late in _LAGS]
+    return _LAGS[int(np.argmax(scores))]
+
+
+def closures_seen(close: FloatArray, closures: NDArray[np.float64], threshold: float = CLOSED) -> tuple[float, float]:
+    """Share of the closures (seconds) that `close` ``(frames,)`` shows within one frame, and false ones per second.
+
+    A false closure is a run of frames above the threshold that touches no closure within one frame.
+    """
+    above = close > threshold
+    near = np.zeros(len(close), bool)
+    seen = 0
+    for start, end in closures * FRAME_RATE:
+        window = slice(max(0, int(start) - 1), int(end) + 2)
+        near[window] = True
+        seen += bool(above[window].any())
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
+    false = sum(not near[start:end].any() for start, end in edges.reshape(-1, 2))
+    return seen / max(1, len(closures)), false / (len(close) / FRAME_RATE)
+
+
+def score(predicted: FloatArray, speech: Speech) -> Score:
+    wanted = speech.lips[: len(predicted)].astype(np.float32) / 255
+    channels = np.array([correlation(predicted[:, c], wanted[:, c]) for c in range(len(LIP_NAMES))], np.float32)
+    recall, false = closures_seen(predicted[:, CLOSE], speech.closures)
+    return Score(channels, lag(predicted[:, JAW], wanted[:, JAW]) * 1000 // FRAME_RATE, recall, false)
+
+
+def motion(lips: FloatArray) -> float:
+    """How much the jaw travels, per second."""
+    return float(np.abs(np.diff(lips[:, JAW])).mean() * FRAME_RATE)
+
+
+def disturbances(speech: Speech, seconds: float = 20.0) -> dict[str, FloatArray]:
+    """Sounds without speech on which the lips should rest, float32 at 16 kHz."""
+    rng = np.random.default_rng(0)
+    count = int(seconds * SPEECH_RATE)
+    white = rng.standard_normal(count).astype(np.float32)
+    brown = augment.noise(np.random.default_rng(3), 1, count)[0]
+    voices = [np.roll(samples(speech), int(rng.integers(len(speech.pcm))))[:count] for _ in range(8)]
+    babble = np.sum(voices, axis=0) / (augment.SPEECH_LEVEL * np.sqrt(8))
+    return {
+        "digital silence": np.zeros(count, np.float32),
+        "white noise at -50 dBFS": white * 10 ** (-50 / 20),
+        "white noise at -30 dBFS": white * 10 ** (-30 / 20),
+        "coloured noise at -30 dBFS": brown * 10 ** (-30 / 20),
+        "babble of 8 voices at -40 dBFS": babble.astype(np.float32) * 10 ** (-40 / 20),
+    }
+
+
+def samples(speech: Speech) -> FloatArray:
+    return speech.pcm.astype(np.float32) / np.float32(32768)
+
+
+def step_milliseconds(speaker: Speaker, steps: int = 500) -> float:
+    """Median time of one 40 ms frame: two features and one expression."""
+    rng = np.random.default_rng(0)
+    pcm = (rng.standard_normal((steps, 2, CHUNK_SAMPLES)) * 0.05).astype(np.float32)
+    head, history, state = speaker.heads[DEFAULT_LOOKAHEAD], ExpressionHistory(), speaker.features.start()
+    times = []
+    for first, second in pcm:
+        before = time.perf_counter()
+        one, state = speaker.features.step(state, first)
+        two, state = speaker.features.step(state, second)
+        head.step(np.stack([one, two]), history)
+        times.append(time.perf_counter() - before)
+    return float(np.median(times) * 1000)
+
+
+def _row(name: str, speech: Speech, result: Score) -> Sequence[object]:
+    mean = float(result.channels.mean())
+    return name, round(speech.seconds), result.opening, mean, result.lag, result.recall, result.false_closures
+
+
+_COLUMNS: Final = ("set", "seconds", "jawOpen r", "mean r", "lag ms", "closures seen", "false per s")
+
+
+def evaluate(speaker: Speaker, sets: dict[str, Speech]) -> dict[str, str]:
+    """Sections of the model card with every figure."""
+    rows, channel_rows = [], []
+    held_out = joined([sets[name] for name in HELD_OUT])
+    heard = {name: speaker.hear(samples(speech)) for name, speech in tqdm(sets.items(), desc="hearing")}
+    moving = 0.0
+    for ms in LOOKAHEADS_MS:
+        for name, speech in sets.items():
+            lips = speaker.speak(heard[name], ms)
+            result = score(lips, speech)
+            rows.append((f"{ms} ms", *_row(name, speech, result)))
+            if ms == DEFAULT_LOOKAHEAD:
+                channel_rows.append((name, *map(float, result.channels)))
+                if name == "rms":
+                    moving = motion(lips)
+    extra_rows = []
+    rms = sets["rms"]
+    memoryless = score(speaker.speak(heard["rms"], DEFAULT_LOOKAHEAD, remember=False), rms)
+    extra_rows.append(_row("rms, history always at rest", rms, memoryless))
+    rng = np.random.default_rng(0)
+    for decibels in (20, 10):
+        noise = rng.standard_normal(len(rms.pcm)).astype(np.float32) * augment.SPEECH_LEVEL * 10 ** (-decibels / 20)
+        lips = speaker.speak(speaker.hear(samples(rms) + noise), DEFAULT_LOOKAHEAD)
+        extra_rows.append(_row(f"rms in white noise, {decibels} dB", rms, score(lips, rms)))
+    for gain in (-18, 9):
+        lips = speaker.speak(speaker.hear(np.clip(samples(rms) * 10 ** (gain / 20), -1, 1)), DEFAULT_LOOKAHEAD)
+        extra_rows.append(_row(f"rms at {gain:+d} dB", rms, score(lips, rms)))
+    quiet_rows = []
+    before = samples(held_out)[: 4 * SPEECH_RATE]
+    for name, sound in disturbances(held_out).items():
+        after = speaker.speak(speaker.hear(np.concatenate([before, sound])), DEFAULT_LOOKAHEAD)[5 * FRAME_RATE :]
+        resting = motion(after)
+        quiet_rows.append((name, resting, resting / moving, float(after[:, JAW].max()), float(after[:, PART].max())))
+    quiet_columns = ("sound", "motion", "share of speech", "greatest jawOpen", "greatest mouthPart")
+    return {
+        "Held-out speech": model_card.table(("lookahead", *_COLUMNS), rows),
+        f"Correlation by channel at {DEFAULT_LOOKAHEAD} ms": model_card.table(("set", *LIP_NAMES), channel_rows),
+        "Under other conditions": model_card.table(_COLUMNS, extra_rows),
+        "At rest": "After four seconds of speech; motion is the travel of the jaw per second, beside "
+        f"{moving:.3f} in speech.\n\n" + model_card.table(quiet_columns, quiet_rows),
+    }
+
+
+def _recipe(record: dict[str, Any], speaker: Speaker) -> dict[str, str]:
+    voices = ", ".join(f"{name} {share:.0%}" for name, share in TRAINING_VOICES.items())
+    losses = ", ".join(f"{name} {value:.4f}" for name, value in record["losses"].items())
+    precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
+    return {
+        "What": f"""
+Two networks that turn a voice into lip channels, for any speaker. `audio_features.onnx`: 16 kHz samples in, 50 features
+a second out ({speaker.features.dimension} values), causal, with its state in its inputs and outputs. `audio2exp.onnx`:
+the two features of a 40 ms frame and the past 16 expressions in, the bias on the source's expression out, at lookahead
+0, 80 and 160 ms.""",
+        "Data": f"""
+{record["hours of speech"]:.1f} hours of speech, synthesised from seeds by free software on the training machine:
+{voices}. espeak speaks {len(set(LANGUAGES))} languages and accents in all its voices. Sentences come from the system's
+message catalogues and from random words of the CMU dictionary. The lips come from a rule-based articulation teacher
+with exact sound timings (`training/speech/teacher.py`). Speakers' sizes, rooms, telephone and Opus are applied at
+generation; equaliser, gain, noise, babble and stretches without speech anew in every batch. No recording of a person is
+used beyond those that the voices were made from.""",
+        "Training": f"""
+Seed {record["seed"]}, {record["step"]} of {record["steps"]} steps of {record["items"]} crops of
+{record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU core. Running
+means of the losses at the end: {losses}.
+
+```
+python -m training.speech generate --shards 20
+python -m training.fit_audio --steps {record["steps"]}{" --bfloat16" if record["bfloat16"] else ""}
+python -m build_trt.export audio
+python -m training.evaluate_audio
+```""",
+        "How it was judged": f"""
+Never trained: flite's voice rms, the diphone voices ked (English) and dita (Czech), French, and one text in eight; the
+tables use those voices on those texts. Streamed 20 ms at a time through OpenVINO, each frame in the context of the
+network's own past frames. r is Pearson's correlation with the teacher at 25 frames a second; lag is the shift of the
+best correlation of jawOpen, in whole frames; a closure of p, b or m is seen if mouthClose exceeds {CLOSED} within one
+frame of it; false closures touch none.""",
+    }
+
+
+LIMITS: Final = (
+    "The teacher defines what is right; nothing here compares with video of people. Voices are synthetic: expect "
+    "somewhat less on real ones, most for p after a pause, whose closure cannot be heard. n is sometimes taken for m. "
+    "Babble that resembles one voice moves the lips. Laughing, singing and whispering never trained."
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate_audio", description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("runs/speech"), help="shards of `training.speech generate`")
+    parser.add_argument("--run", type=Path, default=Path("runs/audio"), help="folder with the log of the training")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the ONNX files")
+    parser.add_argument("--card", type=Path, help="where to write the model card; default: audio.md beside the weights")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    options = parser.parse_args()
+    absent = [name for name in EVALUATION_VOICES if not (options.data / f"test-{name}.npz").exists()]
+    if absent:
+        raise SystemExit(f"no test-{absent[0]}.npz in {options.data}: run `python -m training.speech generate` first")
+    sets = {name: Speech.load(options.data / f"test-{name}.npz") for name in EVALUATION_VOICES}
+    record = json.loads((options.run / "log.jsonl").read_text().splitlines()[-1])
+    speaker = Speaker(options.weights, options.precision)
+    sections = _recipe(record, speaker) | evaluate(speaker, sets)
+    sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(options.weights.glob("audio*.onnx"))}
+    sections["Size and speed"] = (
+        ", ".join(f"`{name}` {size:.2f} MB" for name, size in sizes.items())
+        + f". One 40 ms frame takes {step_milliseconds(speaker):.2f} ms (median, OpenVINO, {options.precision}, "
+        f"one thread, {platform.machine()})."
+    )
+    sections["Limits"] = LIMITS
+    card = options.card or options.weights / "audio.md"
+    model_card.write(card, "Audio networks", sections)
+    print(card.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Train the audio networks: `python -m training.fit_audio --data runs/speech --run runs/audio`.
+
+Resumable: the same command continues from the newest checkpoint. Every step draws its batch and its dropout from the
+seed and its own number, so that an interrupted run and a whole one see the same data.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from engines.expression import LIP_NAMES
+from networks.audio2exp import HISTORY, LOOKAHEAD_FRAMES, Audio2Exp, bias_from_logits, loss_with_logits
+from networks.compact_audio import CompactAudio
+from training.speech.batches import HISTORY_FRAMES, Batch, draw
+from training.speech.dataset import Speech
+from training.speech.phonemes import SYMBOLS
+
+CHANNEL_WEIGHTS: Final = {"jawOpen": 1.5, "mouthClose": 2.5, "mouthRollLower": 1.5, "mouthSmile": 0.7}
+"""What weighs more or less than 1: lips that miss a p are seen at once."""
+PEAK_CHANNELS: Final = ("mouthClose", "mouthRollLower")
+LOOKAHEAD_WEIGHTS: Final = (0.2, 0.45, 0.35)
+PEAK_RATE: Final = 2e-3
+WARM_UP_STEPS: Final = 150
+SKIPPED_FRAMES: Final = 4
+"""Frames at the start of a crop that are not judged: their past was cut off."""
+
+
+class AudioModel(nn.Module):
+    """What is trained together; the phone classifier only teaches and is not exported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = CompactAudio()
+        self.audio2exp = Audio2Exp(self.features.width)
+        self.phones = nn.Linear(self.features.width, len(SYMBOLS))
+
+
+def load_model(checkpoint: Path) -> tuple[AudioModel, dict[str, Any]]:
+    """The networks of a checkpoint, ready to evaluate, and the record of its training."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model = AudioModel()
+    model.load_state_dict(state["model"])
+    return model.eval(), state["record"]
+
+
+def histories(lips: Tensor) -> Tensor:
+    """The 16 frames before each frame of ``(B, K, 9)``: ``(B, K, 144)``, zeros before the first."""
+    padded = F.pad(lips, (0, 0, HISTORY, 0))
+    return torch.cat([padded[:, past : past + lips.shape[1]] for past in range(HISTORY)], dim=-1)
+
+
+def losses(model: AudioModel, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Activation, velocity and phone loss of a batch; `progress` (0 to 1) leads from taught to own histories."""
+    pcm, lips = torch.from_numpy(batch.pcm), torch.from_numpy(batch.lips)
+    features = model.features(pcm, *model.features.start(len(pcm)))[0]
+    pairs = features.reshape(len(pcm), -1, 2 * features.shape[-1])
+    frames = pairs.shape[1]
+    weights = torch.tensor([CHANNEL_WEIGHTS.get(name, 1.0) for name in LIP_NAMES])
+    peaks = torch.tensor([1.5 * (name in PEAK_CHANNELS) for name in LIP_NAMES])
+    own_share = min(1.0, 0.3 + progress)
+    activation = velocity = pairs.new_zeros(())
+    for row, (lookahead, importance) in enumerate(zip(LOOKAHEAD_FRAMES, LOOKAHEAD_WEIGHTS, strict=True)):
+        head, start = model.audio2exp.head(row), HISTORY_FRAMES - lookahead
+        wanted = lips[:, start : start + frames]
+        heard = head.hear(pairs)
+        with torch.no_grad():
+            taught = wanted + 0.1 * torch.randn_like(wanted)
+            first = bias_from_logits(head.speak(heard, histories(taught)).float())
+            own = torch.rand(len(pcm), frames, 1) < own_share
+            past = histories(torch.where(own, first, wanted + 0.05 * torch.randn_like(wanted)))
+            lost = torch.rand(len(pcm), 1, 1)  # a history that is missing or nonsense must not matter much
+            past = past * (lost > 0.3) + (lost <= 0.15) * 0.5 * torch.rand_like(past)
+        logits = head.speak(heard, past).float()[:, SKIPPED_FRAMES:]
+        target = wanted[:, SKIPPED_FRAMES:]
+        emphasis = weights * (1 + peaks * (target > 0.6))
+        activation = activation + importance * (loss_with_logits(logits, target) * emphasis).mean()
+        speed = bias_from_logits(logits).diff(dim=1) - target.diff(dim=1)
+        velocity = velocity + importance * speed.square().mean()
+    logits = model.phones(features[:, 2 * SKIPPED_FRAMES :]).float().transpose(1, 2)
+    labels = torch.from_numpy(batch.labels)[:, 2 * SKIPPED_FRAMES :]
+    phones = F.cross_entropy(logits, labels, label_smoothing=0.05)
+    return {"activation": activation, "velocity": velocity, "phones": phones}
+
+
+def rate(step: int, steps: int) -> float:
+    """Learning rate: a short warm-up, then half a cosine down to one fiftieth."""
+    return PEAK_RATE * min(1.0, step / WARM_UP_STEPS) * max(0.02, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
+    """Train up to `options.steps`, saving `run`/checkpoint.pt and one line of losses per 100 steps."""
+    torch.manual_seed(options.seed)
+    model = AudioModel()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
+    record: dict[str, Any] = {
+        "seed": options.seed, "step": 0, "steps": options.steps, "seconds": 0.0, "items": options.items,
+        "frames": options.frames, "bfloat16": options.bfloat16,
+        "hours of speech": sum(shard.seconds for shard in shards) / 3600,
+    }  # fmt: skip
+    checkpoint = run / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        record |= {name: state["record"][name] for name in ("step", "seconds")}
+    average: dict[str, float] = {}
+    before = time.monotonic()
+    for step in (bar := tqdm(range(record["step"], options.steps), initial=record["step"], total=options.steps)):
+        batch = draw(np.random.default_rng([options.seed, step]), shards, options.items, options.frames)
+        torch.manual_seed(options.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, options.steps)
+        model.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+            parts = losses(model, batch, step / options.steps)
+        loss = parts["activation"] + 2 * parts["velocity"] + 0.2 * parts["phones"]
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+        optimizer.step()
+        for name, value in parts.items():
+            average[name] = 0.98 * average.get(name, float(value)) + 0.02 * float(value)
+        if (step + 1) % 100 == 0 or step + 1 == options.steps:
+            now = time.monotonic()
+            record |= {"step": step + 1, "seconds": record["seconds"] + now - before, "losses": dict(average)}
+            before = now
+            bar.set_postfix({name: f"{value:.4f}" for name, value in average.items()})
+            with (run / "log.jsonl").open("a") as log:
+                log.write(json.dumps(record) + "\n")
+        if (step + 1) % 500 == 0 or step + 1 == options.steps:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "record": record}
+            torch.save(state, checkpoint.with_suffix(".partial"))
+            checkpoint.with_suffix(".partial").replace(checkpoint)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.fit_audio", description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("runs/speech"), help="shards of `training.speech generate`")
+    parser.add_argument("--run", type=Path, default=Path("runs/audio"), help="folder of the checkpoint and the log")
+    parser.add_argument("--steps", type=int, default=16_000)
+    parser.add_argument("--items", type=int, default=8, help="crops in a batch")
+    parser.add_argument("--frames", type=int, default=80, help="length of a crop in frames of 40 ms")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bfloat16", action="store_true", help="mixed precision: faster where the CPU has it")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    paths = sorted(options.data.glob("train-*.npz"))
+    if not paths:
+        raise SystemExit(f"no shards in {options.data}: run `python -m training.speech generate --data {options.data}`")
+    options.run.mkdir(parents=True, exist_ok=True)
+    fit([Speech.load(path) for path in tqdm(paths, desc="reading speech")], options.run, options)
+
+
+if __name__ == "__main__":
+    main()
