@@ -48,3 +48,191 @@ just vanishes is noticed by its DTLS alert, or else by silence on the wire (`med
     422 no_restart        the fragment carries other ICE credentials: start a new session instead
     503 full | draining   every place is taken; Retry-After says when to try again
 """
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel
+
+from realtime.engine import Avatar
+from realtime.offer import MAX_BODY, OfferError, read_fragment, read_offer
+from realtime.placement import Full
+from realtime.sessions import Sessions
+
+_CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_LOOPBACK: Final = ("127.", "::1", "::ffff:127.", "testclient")
+_ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application/trickle-ice-sdpfrag"}
+
+
+class AvatarInfo(BaseModel):
+    """One face that can be asked for; `thumbnail` and `picture` are URLs of images."""
+
+    id: str
+    name: str
+    description: str
+    thumbnail: str
+    picture: str
+    default: bool
+
+
+class Problem(BaseModel):
+    """Every error: a word for the program and a sentence for its author."""
+
+    error: str
+    message: str
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem} for status in statuses}
+
+
+def _body(media_type: str) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
+def create_router(sessions: Sessions) -> APIRouter:
+    """The routes below `/v1` for these sessions."""
+    settings, avatars = sessions.resources.settings, sessions.resources.avatars
+    router = APIRouter(prefix="/v1", dependencies=[Depends(_bearer(settings.token))])
+
+    @router.get("/avatars", summary="The faces that can be asked for")
+    async def list_avatars() -> list[AvatarInfo]:
+        default = settings.avatar or next(iter(avatars))
+        return [_describe(avatar, default) for avatar in avatars.values()]
+
+    @router.get("/avatars/{id}/thumbnail", response_class=FileResponse, responses=_errors(404))
+    async def get_thumbnail(id: str) -> FileResponse:
+        return _picture(sessions.find_avatar(id).thumbnail)
+
+    @router.get("/avatars/{id}/picture", response_class=FileResponse, responses=_errors(404))
+    async def get_picture(id: str) -> FileResponse:
+        return _picture(sessions.find_avatar(id).thumbnail.with_name("source.png"))
+
+    @router.post(
+        "/sessions",
+        status_code=201,
+        response_class=Response,
+        summary="Start a session: SDP offer in, SDP answer out",
+        responses={201: {"content": {"application/sdp": {}}}, **_errors(400, 401, 404, 406, 409, 413, 415, 503)},
+        openapi_extra=_body("application/sdp"),
+    )
+    async def start_session(request: Request, avatar: str = "", client: str | None = None) -> Response:
+        _check_type(request, "application/sdp")
+        if client is not None and not _CLIENT.fullmatch(client):
+            raise OfferError(400, "bad_offer", "client must be 8 to 64 characters of A-Za-z0-9_-")
+        offer = read_offer(await _read(request), local=_is_local(request))
+        session, answer = await sessions.start(offer, avatar, client)
+        headers = {"Location": f"/v1/sessions/{session.secret}", "ETag": session.etag, **_ACCEPT}
+        return Response(answer, 201, headers, "application/sdp")
+
+    @router.patch(
+        "/sessions/{secret}",
+        status_code=204,
+        response_class=Response,
+        summary="Trickle ICE candidates",
+        responses=_errors(400, 401, 404, 412, 413, 415, 422),
+        openapi_extra=_body("application/trickle-ice-sdpfrag"),
+    )
+    async def trickle(secret: str, request: Request) -> Response:
+        _check_type(request, "application/trickle-ice-sdpfrag")
+        session = sessions.find(secret)
+        condition = request.headers.get("If-Match", session.etag)
+        if condition == "*":
+            raise OfferError(422, "no_restart", "ICE restarts are not supported: DELETE this session and start anew")
+        if condition != session.etag:
+            raise OfferError(412, "stale_etag", "If-Match names another ICE session: use the ETag of the 201")
+        await session.trickle(read_fragment(await _read(request), local=_is_local(request)))
+        return Response(status_code=204)
+
+    @router.delete("/sessions/{secret}", response_class=Response, summary="End a session", responses=_errors(401, 404))
+    async def end_session(secret: str) -> Response:
+        await sessions.find(secret).close("ended by the page")
+        return Response(status_code=200)
+
+    @router.options("/sessions", status_code=204, response_class=Response, include_in_schema=False)
+    async def session_options() -> Response:
+        return Response(status_code=204, headers={"Allow": "POST, OPTIONS", **_ACCEPT})
+
+    @router.options("/sessions/{secret}", status_code=204, response_class=Response, include_in_schema=False)
+    async def one_session_options(secret: str) -> Response:
+        return Response(status_code=204, headers={"Allow": "PATCH, DELETE, OPTIONS", **_ACCEPT})
+
+    return router
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """The answer to `OfferError` and `Full`."""
+    metrics = request.app.state.sessions.resources.metrics
+    if isinstance(error, Full):
+        draining = request.app.state.sessions.placement.draining
+        code = "draining" if draining else "full"
+        metrics.refused.labels(code).inc()
+        return _problem(503, code, str(error), {"Retry-After": str(error.retry_after)})
+    assert isinstance(error, OfferError)
+    metrics.refused.labels(error.code).inc()
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.status == 415:
+        headers = _ACCEPT
+    return _problem(error.status, error.code, str(error), headers)
+
+
+def _problem(status: int, code: str, message: str, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse({"error": code, "message": message}, status, headers)
+
+
+def _bearer(token: str) -> Callable[[Request], Awaitable[None]]:
+    async def check(request: Request) -> None:
+        if token and request.method != "OPTIONS":
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not secrets.compare_digest(given.encode(), token.encode()):
+                raise OfferError(401, "unauthorized", "This server wants Authorization: Bearer with its token")
+
+    return check
+
+
+def _check_type(request: Request, wanted: str) -> None:
+    given = request.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    if given != wanted:
+        raise OfferError(415, "wrong_type", f"Content-Type is {given[:60]!r}: send {wanted}")
+
+
+async def _read(request: Request) -> bytes:
+    """The body, at most `MAX_BODY`, within a few seconds."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(5.0):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY:
+                    raise OfferError(413, "too_large", f"The body is larger than {MAX_BODY} bytes")
+    except TimeoutError as error:
+        raise OfferError(400, "bad_offer", "The body did not arrive within 5 seconds") from error
+    return bytes(body)
+
+
+def _is_local(request: Request) -> bool:
+    return request.client is not None and request.client.host.startswith(_LOOPBACK)
+
+
+def _describe(avatar: Avatar, default: str) -> AvatarInfo:
+    where = f"/v1/avatars/{avatar.id}"
+    return AvatarInfo(
+        id=avatar.id,
+        name=avatar.name,
+        description=avatar.description,
+        thumbnail=f"{where}/thumbnail",
+        picture=f"{where}/picture",
+        default=avatar.id == default,
+    )
+
+
+def _picture(path: Path) -> FileResponse:
+    if not path.is_file():
+        raise OfferError(404, "unknown_avatar", "This avatar has no such picture")
+    return FileResponse(path, headers={"Cache-Control": "max-age=3600"})

@@ -1,0 +1,112 @@
+"""The face's own strand of one session: the voice goes in on the event loop, pictures are made in a worker thread.
+
+Work goes a picture (40 ms of voice) at a time, never two at once. When the worker lags, what waits is bounded: the
+oldest voice is left out of the face (never out of the call), and pictures after their time are dropped by the track.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Final
+
+import numpy as np
+
+from engines.media import AudioChunk, VideoFrame
+from realtime.engine import Pipeline
+from realtime.resampler import ResamplerState, resample
+from realtime.tracks import Sound
+
+_MOST_WAITING: Final = 3
+"""Pictures that may wait for the worker: older ones would be late in any case."""
+
+_Pair = tuple[Sound, Sound]
+_Change = tuple[Callable[[Pipeline], None], asyncio.Future[None]]
+
+
+class Animator:
+    """Feeds one `Pipeline`. `on_frame` gets every picture, on the event loop, with the seconds of work in it."""
+
+    def __init__(self, pipeline: Pipeline, executor: Executor, on_frame: Callable[[VideoFrame, float], None]) -> None:
+        self.left_out = 0
+        self._pipeline = pipeline
+        self._executor = executor
+        self._on_frame = on_frame
+        self._resampler = ResamplerState()
+        self._half: Sound | None = None
+        self._waiting: deque[_Pair] = deque()
+        self._changes: deque[_Change] = deque()
+        self._wake = asyncio.Event()
+
+    def push(self, sound: Sound) -> None:
+        """Let the face hear 20 ms."""
+        if self._half is None:
+            self._half = sound
+            return
+        self._waiting.append((self._half, sound))
+        self._half = None
+        if len(self._waiting) > _MOST_WAITING:
+            self._waiting.popleft()
+            self.left_out += 1
+        self._wake.set()
+
+    def change(self, change: Callable[[Pipeline], None]) -> "asyncio.Future[None]":
+        """Apply `change` to the pipeline between two pictures, in the worker thread. The future tells when."""
+        done = asyncio.get_running_loop().create_future()
+        self._changes.append((change, done))
+        self._wake.set()
+        return done
+
+    def interrupt(self, epoch: int) -> None:
+        """Forget the voice so far; what waits becomes silence of the new epoch."""
+        self._waiting = deque((_hush(first, epoch), _hush(second, epoch)) for first, second in self._waiting)
+        self._half = _hush(self._half, epoch) if self._half is not None else None
+        self.change(lambda pipeline: pipeline.interrupt(epoch))
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting or self._changes:
+                changes = [self._changes.popleft() for _ in range(len(self._changes))]
+                pair = self._waiting.popleft() if self._waiting else None
+                errors, frame, seconds = await loop.run_in_executor(self._executor, self._step, changes, pair)
+                for (_, done), error in zip(changes, errors, strict=True):
+                    _settle(done, error)
+                if frame is not None:
+                    self._on_frame(frame, seconds)
+
+    def _step(
+        self, changes: list[_Change], pair: _Pair | None
+    ) -> tuple[list[Exception | None], VideoFrame | None, float]:
+        begun = time.perf_counter()
+        errors = [_try(change, self._pipeline) for change, _ in changes]
+        frame = None
+        for sound in pair or ():
+            pcm, self._resampler = resample(sound.pcm, self._resampler)
+            frame = self._pipeline.push(AudioChunk(pcm, sound.media_time, sound.epoch)) or frame
+        return errors, frame, time.perf_counter() - begun
+
+
+def _hush(sound: Sound, epoch: int) -> Sound:
+    return Sound(np.zeros_like(sound.pcm), sound.media_time, epoch)
+
+
+def _try(change: Callable[[Pipeline], None], pipeline: Pipeline) -> Exception | None:
+    try:
+        change(pipeline)
+    except Exception as error:
+        return error
+    return None
+
+
+def _settle(done: "asyncio.Future[None]", error: Exception | None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

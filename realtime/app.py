@@ -1,0 +1,127 @@
+"""The web application: everything wired together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from realtime.engine import Avatars, Engine
+from realtime.loop_monitor import LoopMonitor
+from realtime.metrics import Metrics
+from realtime.offer import OfferError
+from realtime.placement import Full
+from realtime.session import Resources
+from realtime.sessions import Sessions
+from realtime.settings import Settings
+from realtime.signaling import create_router, refuse
+
+logger = logging.getLogger(__name__)
+
+_SECURITY: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "microphone=(self), camera=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_DOCS: Final = ("/docs", "/redoc")
+
+
+def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
+    """The application for one engine and its avatars. Raises `ValueError` when there is no avatar, or not the one that
+    the settings name."""
+    known = {name: avatars.load_avatar(name) for name in avatars.list_avatars()}
+    if not known:
+        raise ValueError("There is no avatar: put at least one avatar pack into engines/assets/avatars")
+    if settings.avatar and settings.avatar not in known:
+        raise ValueError(f"There is no avatar {settings.avatar!r}: choose one of {', '.join(known)}")
+    metrics = Metrics()
+    resources = Resources(
+        settings=settings,
+        engine=engine,
+        avatars=known,
+        metrics=metrics,
+        monitor=LoopMonitor(metrics.loop_lag.observe),
+        workers=ThreadPoolExecutor(settings.worker_count, "networks"),
+        encoders=ThreadPoolExecutor(settings.worker_count, "encode"),
+    )
+    sessions = Sessions(resources)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(resources.workers, engine.warm_up, sessions.find_avatar(""))
+        monitor = asyncio.create_task(resources.monitor.run())
+        try:
+            yield
+        finally:
+            await sessions.close()
+            monitor.cancel()
+            await asyncio.wait([monitor])
+            for executor in (resources.workers, resources.encoders):
+                executor.shutdown(wait=True, cancel_futures=True)
+
+    app = FastAPI(title="Visavis", version=_version(), description=_about(), lifespan=lifespan)
+    app.state.sessions = sessions
+    app.include_router(create_router(sessions))
+    app.add_exception_handler(OfferError, refuse)
+    app.add_exception_handler(Full, refuse)
+    app.middleware("http")(_add_security)
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=["Authorization", "Content-Type", "If-Match"],
+            expose_headers=["Location", "ETag", "Retry-After"],
+        )
+
+    @app.get("/healthz", summary="Whether calls are taken", responses={503: {}})
+    async def health() -> JSONResponse:
+        placement = sessions.placement
+        status = "draining" if placement.draining else "ok"
+        body = {"status": status, "sessions": placement.taken, "capacity": placement.capacity, "version": app.version}
+        return JSONResponse(body, 503 if placement.draining else 200)
+
+    @app.get("/metrics", summary="Prometheus", response_class=PlainTextResponse)
+    async def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    page = Path(str(files("web_client")))
+    if (page / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=page, html=True), name="page")
+    return app
+
+
+async def _add_security(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    if request.url.path not in _DOCS:  # their scripts come from elsewhere
+        for name, value in _SECURITY.items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+def _version() -> str:
+    try:
+        return version("visavis")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _about() -> str:
+    return "A real-time streaming avatar server: speech in, a talking face out, over one WebRTC connection."

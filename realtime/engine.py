@@ -1,0 +1,56 @@
+"""What the server asks of the engines: three shapes, so that it runs with any of them and tests with none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from engines.media import AudioChunk, VideoFrame
+
+
+class Avatar(Protocol):
+    """A face: `thumbnail` is its small picture; `source.png` beside it the large one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def thumbnail(self) -> Path: ...
+
+
+class Pipeline(Protocol):
+    """One session's way from sound to pictures. Called from one thread at a time.
+
+    `controls` is a frozen dataclass with the fields that the data channel's `set` names.
+    """
+
+    controls: Any
+    avatar: Any
+    lookahead_ticks: int
+
+    def push(self, chunk: AudioChunk) -> VideoFrame | None:
+        """Take 20 ms; every second call returns the frame that is complete now, `lookahead_ticks` older than it."""
+        ...
+
+    def interrupt(self, epoch: int) -> None:
+        """Forget the voice heard so far; the frames that follow ease to rest and carry `epoch`."""
+        ...
+
+
+class Engine(Protocol):
+    """The networks of one process."""
+
+    def warm_up(self, avatar: Any) -> None:
+        """Do what the first caller would otherwise wait for."""
+        ...
+
+    def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> Pipeline: ...
+
+
+class Avatars(Protocol):
+    """Where avatars come from: `engines.avatar` has this shape."""
+
+    def list_avatars(self) -> Sequence[str]: ...
+    def load_avatar(self, id: str, /) -> Avatar: ...

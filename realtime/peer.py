@@ -1,0 +1,89 @@
+"""One WebRTC connection: aiortc's peer connection with our ends of RTP in it."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc.codecs import CODECS
+from aiortc.rtcrtpparameters import RTCRtpCodecCapability, RTCRtpHeaderExtensionParameters
+from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+
+from realtime.offer import Fragment, Offer
+from realtime.sender import PLAYOUT_DELAY_URI, MediaSender, VoiceReceiver
+from realtime.settings import Settings
+from realtime.tracks import FaceTrack, VoiceTrack
+
+
+class Peer:
+    """A connection that sends `voice` and `face` and hands the caller's packets to `on_packet`.
+
+    `heard` is called for everything that arrives as RTP or RTCP.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        voice: VoiceTrack,
+        face: FaceTrack,
+        on_packet: Callable[[int, int, bytes, float], None],
+        heard: Callable[[], None],
+        executor: Executor,
+    ) -> None:
+        configuration = RTCConfiguration(iceServers=_ice_servers(settings), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        self.connection = RTCPeerConnection(configuration)
+        audio = self.connection.addTransceiver("audio", "sendrecv")
+        video = self.connection.addTransceiver("video", "sendonly")
+        transport = audio.receiver.transport
+        self.voice = MediaSender(voice, transport, bitrate=48_000, heard=heard)
+        self.face = MediaSender(face, transport, bitrate=settings.video_kbps * 1000, executor=executor, heard=heard)
+        receiver = VoiceReceiver(transport, on_packet, heard)
+        _adopt(audio, self.voice, receiver)
+        _adopt(video, self.face, None)
+        audio.setCodecPreferences(_capabilities("audio", ("opus",)))
+        self._audio, self._video = audio, video
+
+    async def answer(self, offer: Offer) -> str:
+        """The SDP answer, with all candidates of the server. Connecting begins."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        for codec in self._audio._codecs:
+            if codec.name.lower() == "opus":
+                codec.parameters = {"minptime": 10, "useinbandfec": 1}
+        if offer.playout_delay:
+            extension = RTCRtpHeaderExtensionParameters(id=offer.playout_delay, uri=PLAYOUT_DELAY_URI)
+            self._video._headerExtensions = [*self._video._headerExtensions, extension]
+        await self.connection.setLocalDescription()
+        return self.connection.localDescription.sdp
+
+    async def trickle(self, fragment: Fragment) -> None:
+        for candidate in fragment.candidates:
+            await self.connection.addIceCandidate(candidate)
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+def _adopt(transceiver: RTCRtpTransceiver, sender: MediaSender, receiver: VoiceReceiver | None) -> None:
+    # aiortc has no hook for senders of one's own; these two attributes are all that ties a transceiver to them.
+    sender._stream_id = transceiver.sender._stream_id
+    transceiver._RTCRtpTransceiver__sender = sender
+    if receiver is not None:
+        receiver._set_rtcp_ssrc(sender._ssrc)
+        transceiver._RTCRtpTransceiver__receiver = receiver
+
+
+def _capabilities(kind: str, names: tuple[str, ...]) -> list[RTCRtpCodecCapability]:
+    return [
+        RTCRtpCodecCapability(
+            mimeType=codec.mimeType, clockRate=codec.clockRate, channels=codec.channels, parameters=codec.parameters
+        )
+        for codec in CODECS[kind]
+        if codec.name.lower() in names
+    ]
+
+
+def _ice_servers(settings: Settings) -> list[RTCIceServer]:
+    urls = [url.strip() for url in settings.ice_servers.split(",") if url.strip()]
+    return [
+        RTCIceServer(urls=url, username=settings.ice_username or None, credential=settings.ice_credential or None)
+        for url in urls
+    ]

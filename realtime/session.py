@@ -1,0 +1,431 @@
+"""One call: a voice comes in, a face and the voice go out on one clock, the page is told what happens.
+
+    connecting --(connected, pipeline open, first sound or a moment without any)--> live --> closed
+
+The voice's way: `VoiceReceiver` -> `JitterBuffer` -> every 20 ms `Sound` -> `VoiceTrack` (waits for its time) and
+`Animator` (worker thread) -> `FaceTrack` (waits for the same time).
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from aiortc import RTCDataChannel
+
+from engines.expression import EXPRESSION_NAMES
+from engines.media import MEDIA_RATE, HeadPose, VideoFrame
+from realtime.animator import Animator
+from realtime.clock import PACKET_TICKS, MediaClock
+from realtime.controls import (
+    MAX_RATE,
+    ChangeAvatar,
+    ControlError,
+    Interrupt,
+    Ping,
+    Set,
+    Subscribe,
+    event,
+    expression_values,
+    read_message,
+)
+from realtime.engine import Avatar, Engine
+from realtime.jitter_buffer import JitterBuffer
+from realtime.loop_monitor import LoopMonitor
+from realtime.metrics import Metrics
+from realtime.offer import MAX_CANDIDATES, Fragment, Offer, OfferError
+from realtime.opus import OpusDecoder
+from realtime.peer import Peer
+from realtime.settings import Settings
+from realtime.tracks import FaceTrack, Sound, VoiceTrack
+
+logger = logging.getLogger(__name__)
+
+_FIRST_SOUND: Final = 0.2
+"""Seconds that a connected call waits for the microphone before the face appears in silence."""
+_LOUD: Final = 250.0
+"""Root mean square of a packet above which it is voice: 42 dB below full scale."""
+_QUIET_PACKETS: Final = 15
+"""Packets without voice after which the speaker has stopped: 300 ms."""
+_MOST_BUFFERED: Final = 1 << 20
+"""Bytes that may wait in the data channel of a page that does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What all sessions of a process share. Networks run in `workers`, pictures are encoded in `encoders`."""
+
+    settings: Settings
+    engine: Engine
+    avatars: dict[str, Avatar]
+    metrics: Metrics
+    monitor: LoopMonitor
+    workers: Executor
+    encoders: Executor
+
+
+class Session:
+    """A call. `secret` is its unguessable name in URLs, `id` the one for logs and pages. Make it, `answer` once;
+    everything ends by itself or by `close`."""
+
+    def __init__(
+        self, resources: Resources, avatar: Avatar, offer: Offer, on_closed: Callable[["Session"], None]
+    ) -> None:
+        self.id = secrets.token_hex(4)
+        self.secret = secrets.token_urlsafe(24)
+        self.etag = f'"{secrets.token_hex(8)}"'
+        self.state = "connecting"
+        self.epoch = 0
+        self._resources = resources
+        self._avatar = avatar
+        self._offer = offer
+        self._on_closed = on_closed
+        self._candidates = offer.candidates
+        self._born = self._heard_at = time.monotonic()
+        self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._connected = asyncio.Event()
+        self._first_sound = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._channel: RTCDataChannel | None = None
+        self._messages: tuple[int, int] = (0, 0)
+        self._subscribed = False
+        self._animator: Animator | None = None
+        self._clock: MediaClock | None = None
+        self._quiet = _QUIET_PACKETS
+        self._joined = False
+        self._second = _Second()
+        settings = resources.settings
+        self._jitter = JitterBuffer(OpusDecoder(), settings.jitter_min_ms / 1000, settings.jitter_max_ms / 1000)
+        self._voice = VoiceTrack(self._voice_released)
+        self._face = FaceTrack(self._face_released)
+        self._peer = Peer(settings, self._voice, self._face, self._take_packet, self._hear, resources.encoders)
+        connection = self._peer.connection
+        connection.on("connectionstatechange", self._connection_changed)
+        connection.on("datachannel", self._channel_opened)
+        self._life: asyncio.Task[None] | None = None
+
+    async def answer(self) -> str:
+        """The SDP answer. Raises `OfferError` when WebRTC refuses the offer after all."""
+        try:
+            sdp = await self._peer.answer(self._offer)
+        except Exception as error:
+            await self._peer.close()
+            raise OfferError(400, "bad_offer", f"The offer cannot be answered: {error}") from error
+        self._life = asyncio.create_task(self._run(), name=f"session-{self.id}")
+        return sdp
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """More candidates of the caller. Raises `OfferError` when they are too many or for another ICE session."""
+        if fragment.ufrag is not None and fragment.ufrag != self._offer.ufrag:
+            raise OfferError(422, "no_restart", "ICE restarts are not supported: DELETE this session and start anew")
+        self._candidates += fragment.received
+        if self._candidates > MAX_CANDIDATES * len(self._offer.mids):
+            raise OfferError(400, "bad_offer", f"Too many candidates: at most {MAX_CANDIDATES} per media section")
+        await self._peer.trickle(fragment)
+
+    def end(self, reason: str) -> None:
+        """Let the session close itself."""
+        if not self._reason.done():
+            self._reason.set_result(reason)
+
+    async def close(self, reason: str) -> None:
+        """End and wait until nothing is left of it."""
+        self.end(reason)
+        if self._life is not None:
+            await asyncio.wait([self._life])
+
+    def interrupt(self) -> float:
+        """Silence from the next packet on, the face eases to rest. Returns the seconds played of what was said."""
+        self.epoch += 1
+        played = self._voice.interrupt(self.epoch) / MEDIA_RATE
+        self._face.interrupt(self.epoch)
+        if self._animator is not None:
+            self._animator.interrupt(self.epoch)
+        self._resources.metrics.interrupts.inc()
+        self._send("interrupted", epoch=self.epoch, position=round(played, 3))
+        return played
+
+    # The life of a session
+
+    async def _run(self) -> None:
+        reason = "internal error"
+        try:
+            start = self._spawn(self._start())
+            await asyncio.wait([self._reason, start], return_when=asyncio.FIRST_COMPLETED)
+            reason = await self._reason
+        except asyncio.CancelledError:
+            reason = "server stopped"
+        finally:
+            await self._finish(reason)
+
+    async def _start(self) -> None:
+        settings, loop = self._resources.settings, asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(settings.connect_seconds):
+                opening = loop.run_in_executor(self._resources.workers, self._open_pipeline)
+                await self._connected.wait()
+                pipeline = await opening
+        except TimeoutError:
+            self.end("no connection")
+            return
+        try:
+            async with asyncio.timeout(_FIRST_SOUND):
+                await self._first_sound.wait()
+        except TimeoutError:
+            pass
+        self._animator = Animator(pipeline, self._resources.workers, self._take_frame)
+        self._clock = MediaClock.begin(settings.delay_ticks)
+        self._voice.start(self._clock)
+        self._face.start(self._clock)
+        self._spawn(self._listen(self._clock))
+        self._spawn(self._animator.run())
+        self._spawn(self._watch())
+        self._change_state("live")
+        self._resources.metrics.started.inc()
+
+    def _open_pipeline(self) -> Any:
+        settings = self._resources.settings
+        seed = int(self.id, 16)
+        return self._resources.engine.open(self._avatar, seed=seed, lookahead_ms=settings.lookahead_ms)
+
+    async def _finish(self, reason: str) -> None:
+        self._change_state("closed", reason=reason)
+        await asyncio.sleep(0.01)  # the goodbye leaves
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._peer.close()
+        self._peer.connection.remove_all_listeners()
+        self._resources.metrics.ended.labels(reason).inc()
+        self._resources.metrics.age.observe(time.monotonic() - self._born)
+        self._on_closed(self)
+        logger.info("session %s closed: %s", self.id, reason)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("session %s failed", self.id, exc_info=error)
+            self.end("internal error")
+
+    def _change_state(self, state: str, **more: Any) -> None:
+        self.state = state
+        self._send("state", **self._status(), **more)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "session": self.id,
+            "avatar": self._avatar.id,
+            "delay_ms": self._resources.settings.delay_ticks * 1000 // MEDIA_RATE,
+            "codec": self._peer.face.codec,
+        }
+
+    # The way of the voice and of the face
+
+    def _hear(self) -> None:
+        self._heard_at = time.monotonic()
+
+    def _take_packet(self, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
+        self._jitter.insert(sequence, timestamp, payload, arrival)
+        self._first_sound.set()
+
+    async def _listen(self, clock: MediaClock) -> None:
+        media_time = 0
+        while True:
+            due = clock.start + media_time / MEDIA_RATE
+            await clock.wait(due)
+            voice = self._jitter.read(due)
+            if not voice.silent:
+                self._resources.metrics.jitter.observe(max(0.0, voice.delay))
+                self._second.delay = voice.delay
+            sound = Sound(voice.pcm, media_time, self.epoch)
+            self._voice.push(sound)
+            assert self._animator is not None
+            self._animator.push(sound)
+            media_time += PACKET_TICKS
+
+    def _take_frame(self, frame: VideoFrame, seconds: float) -> None:
+        assert self._clock is not None
+        self._resources.metrics.compute.observe(seconds)
+        self._second.compute.append(seconds)
+        self._second.margins.append(self._clock.release_time(frame.media_time) - self._clock.now())
+        self._face.push(frame)
+
+    def _voice_released(self, sound: Sound) -> None:
+        loud = float(np.square(sound.pcm, dtype=np.float32).mean()) > _LOUD**2
+        before, self._quiet = self._quiet, 0 if loud else self._quiet + 1
+        if loud and before >= _QUIET_PACKETS:
+            self._send("speaking", speaking=True)
+        elif self._quiet == _QUIET_PACKETS:
+            self._send("speaking", speaking=False)
+
+    def _face_released(self, frame: VideoFrame, late: bool) -> None:
+        metrics = self._resources.metrics
+        metrics.frames.inc()
+        if late:
+            metrics.late.inc()
+        if not self._joined:
+            self._joined = True
+            metrics.join.observe(time.monotonic() - self._born)
+        if self._subscribed and not late:
+            values = expression_values(EXPRESSION_NAMES, frame.motion.expression)
+            rtp = self._peer.face.rtp_timestamp(frame.media_time)
+            self._send("expression", media_time=frame.media_time, rtp=rtp, values=values)
+
+    # Once a second
+
+    async def _watch(self) -> None:
+        settings = self._resources.settings
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            if now - self._heard_at > settings.silence_seconds:
+                self.end("nothing arrives")
+            elif now - self._born > settings.max_age_seconds:
+                self.end("maximum age")
+            self._tell_stats()
+
+    def _tell_stats(self) -> None:
+        second, self._second = (
+            self._second,
+            _Second(
+                begun=time.monotonic(), frames=self._face.released, concealed=self._made_up(), delay=self._second.delay
+            ),
+        )
+        metrics, face = self._resources.metrics, self._peer.face
+        metrics.encode.observe(face.encode_seconds)
+        metrics.concealed.inc((self._made_up() - second.concealed) / MEDIA_RATE)
+        elapsed = time.monotonic() - second.begun
+        self._send(
+            "stats",
+            fps=round((self._face.released - second.frames) / elapsed, 1),
+            frames=self._face.released,
+            late_frames=self._face.late,
+            left_out=self._animator.left_out if self._animator else 0,
+            jitter_ms=_ms(second.delay),
+            target_ms=_ms(self._jitter.target),
+            concealed_ms=self._made_up() * 1000 // MEDIA_RATE,
+            compute_ms=_ms(sum(second.compute) / max(1, len(second.compute))),
+            margin_ms=_ms(min(second.margins, default=0.0)),
+            encode_ms=_ms(face.encode_seconds),
+            loop_lag_ms=_ms(self._resources.monitor.worst),
+            bitrate_kbps=face.bitrate // 1000,
+            rtt_ms=_ms(face.round_trip) if face.round_trip is not None else None,
+        )
+
+    def _made_up(self) -> int:
+        counts = self._jitter.counts
+        return counts.concealed + counts.stretched
+
+    # The page
+
+    def _connection_changed(self) -> None:
+        state = self._peer.connection.connectionState
+        if state == "connected":
+            self._connected.set()
+        elif state in ("failed", "closed"):
+            self.end("disconnected")
+
+    def _channel_opened(self, channel: RTCDataChannel) -> None:
+        if self._channel is not None or channel.label != "control":
+            channel.send(event("error", code="second_channel", message='One data channel, called "control"'))
+            channel.close()
+            return
+        self._channel = channel
+        channel.on("message", self._take_message)
+        self._send("state", **self._status())
+
+    def _send(self, kind: str, **values: Any) -> None:
+        channel = self._channel
+        if channel is not None and channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED:
+            channel.send(event(kind, **values))
+
+    def _take_message(self, data: str | bytes) -> None:
+        self._hear()
+        second, count = self._messages
+        now = int(time.monotonic())
+        self._messages = (now, count + 1 if now == second else 1)
+        if self._messages[1] > MAX_RATE:
+            if self._messages[1] == MAX_RATE + 1:
+                self._send("error", code="too_fast", message=f"At most {MAX_RATE} messages per second are read")
+            return
+        try:
+            self._follow(data)
+        except ControlError as error:
+            self._send("error", code=error.code, message=str(error))
+
+    def _follow(self, data: str | bytes) -> None:
+        match read_message(data):
+            case Ping(t):
+                self._send("pong", t=t, media_time=self._clock.released() if self._clock else None)
+            case Subscribe(expression):
+                self._subscribed = expression
+            case Interrupt():
+                self.interrupt()
+            case Set() as change:
+                self._spawn(self._set(change))
+            case ChangeAvatar(id):
+                avatar = self._resources.avatars.get(id)
+                if avatar is None:
+                    known = ", ".join(self._resources.avatars)
+                    raise ControlError(f"There is no avatar {id[:40]!r}: choose one of {known}", "unknown_avatar")
+                self._spawn(self._change_avatar(avatar))
+
+    async def _set(self, change: Set) -> None:
+        if self._animator is None:
+            self._send("error", code="not_live", message="The call is not live yet: wait for the state event")
+            return
+        try:
+            await self._animator.change(lambda pipeline: _set_controls(pipeline, change))
+        except (TypeError, ValueError) as error:
+            self._send("error", code="bad_message", message=f"The engine refuses this: {error}")
+            return
+        self._send("set", **{name: _plain(value) for name, value in change.values.items()})
+
+    async def _change_avatar(self, avatar: Avatar) -> None:
+        if self._animator is None:
+            self._send("error", code="not_live", message="The call is not live yet: wait for the state event")
+            return
+        await self._animator.change(lambda pipeline: setattr(pipeline, "avatar", avatar))
+        self._avatar = avatar
+        self._send("avatar", id=avatar.id)
+
+
+class _Second:
+    """What the stats event of one second is made of."""
+
+    def __init__(self, begun: float | None = None, frames: int = 0, concealed: int = 0, delay: float = 0.0) -> None:
+        self.begun = time.monotonic() if begun is None else begun
+        self.frames = frames
+        self.concealed = concealed
+        self.delay = delay
+        self.compute: list[float] = []
+        self.margins: list[float] = []
+
+
+def _set_controls(pipeline: Any, change: Set) -> None:
+    pipeline.controls = change.apply(pipeline.controls)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, HeadPose):
+        return {"pitch": value.pitch, "yaw": value.yaw, "roll": value.roll}
+    if isinstance(value, tuple):
+        return {"pitch": value[0], "yaw": value[1]}
+    return value
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,71 @@
+"""All sessions of this process: who may start one, where they are found, how they all end."""
+
+import asyncio
+
+from realtime.engine import Avatar
+from realtime.offer import Offer, OfferError
+from realtime.placement import Place, Placement
+from realtime.session import Resources, Session
+
+
+class Sessions:
+    """The house. Not for use from other threads."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.placement = Placement(resources.settings.max_sessions, resources.settings.retry_seconds)
+        self._by_secret: dict[str, Session] = {}
+        self._clients: dict[str, Session] = {}
+        resources.metrics.capacity.set(self.placement.capacity)
+
+    def __len__(self) -> int:
+        return self.placement.taken
+
+    async def start(self, offer: Offer, avatar_id: str, client: str | None) -> tuple[Session, str]:
+        """A new session and its SDP answer. Raises `OfferError` (404, 409, 400) and `placement.Full`."""
+        avatar = self.find_avatar(avatar_id)
+        if client is not None and client in self._clients:
+            raise OfferError(409, "already_started", "This page has a session: DELETE it before starting another")
+        place = self.placement.reserve()
+        try:
+            session = Session(self.resources, avatar, offer, lambda ended: self._forget(ended, client, place))
+        except BaseException:
+            place.release()
+            raise
+        if client is not None:
+            self._clients[client] = session
+        self._by_secret[session.secret] = session
+        self.resources.metrics.sessions.set(len(self))
+        try:
+            return session, await session.answer()
+        except BaseException:
+            self._forget(session, client, place)
+            raise
+
+    def find(self, secret: str) -> Session:
+        """Raises `OfferError` with 404."""
+        session = self._by_secret.get(secret)
+        if session is None:
+            raise OfferError(404, "unknown_session", "There is no such session: it has ended, or never was")
+        return session
+
+    def find_avatar(self, id: str) -> Avatar:
+        """The avatar of this id, the default for "". Raises `OfferError` with 404."""
+        avatars, settings = self.resources.avatars, self.resources.settings
+        id = id or settings.avatar or next(iter(avatars))
+        if id not in avatars:
+            known = ", ".join(avatars)
+            raise OfferError(404, "unknown_avatar", f"There is no avatar {id[:40]!r}: choose one of {known}")
+        return avatars[id]
+
+    async def close(self) -> None:
+        """End all of them; none starts any more."""
+        self.placement.draining = True
+        await asyncio.gather(*(session.close("server stopped") for session in list(self._by_secret.values())))
+
+    def _forget(self, session: Session, client: str | None, place: Place) -> None:
+        place.release()
+        self._by_secret.pop(session.secret, None)
+        if client is not None:
+            self._clients.pop(client, None)
+        self.resources.metrics.sessions.set(len(self))

@@ -1,0 +1,95 @@
+"""Everything that can be set about the server: one frozen dataclass, from the command line and the environment.
+
+Every field is a flag (`max_sessions` is `--max-sessions`) and a variable (`VISAVIS_MAX_SESSIONS`); the flag wins.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final, Self
+
+from engines.media import MEDIA_RATE
+
+LOOKAHEADS_MS: Final = (0, 80, 160)
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one server process. Raises `ValueError` with advice when a value makes no sense."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; browsers give a microphone to localhost and HTTPS only")
+    port: int = _setting(8000, "TCP port of the page and of the signalling")
+    max_sessions: int = _setting(4, "calls at the same time; the next one is told to come back later")
+    avatar: str = _setting("", "avatar that appears when the page does not ask for one (default: the first)")
+    lookahead_ms: int = _setting(80, "how much of the coming sound the lips may hear: 0, 80 or 160")
+    compute_ms: int = _setting(35, "time allowed for making one picture; less is faster, too little makes them late")
+    jitter_min_ms: int = _setting(20, "least delay of the microphone's jitter buffer")
+    jitter_max_ms: int = _setting(40, "most delay that the jitter buffer chooses by itself on a bad network")
+    workers: int = _setting(0, "threads that run the networks (default: one per core)")
+    video_kbps: int = _setting(1000, "bitrate at which the video starts, and its ceiling is 1.5 times that")
+    connect_seconds: float = _setting(15.0, "time in which a new call has to connect")
+    silence_seconds: float = _setting(15.0, "a call from which nothing at all arrives for so long is ended")
+    max_age_seconds: float = _setting(3600.0, "longest duration of a call")
+    retry_seconds: int = _setting(5, "what callers are told to wait when the house is full")
+    ice_servers: str = _setting("", "comma-separated stun: and turn: URLs, when the server is behind NAT")
+    ice_username: str = _setting("", "user name for the TURN server")
+    ice_credential: str = _setting("", "password for the TURN server")
+    cors_origins: str = _setting("", "comma-separated origins of other sites that may call this server")
+    token: str = _setting("", "bearer token that callers must send (default: everybody may call)")
+
+    def __post_init__(self) -> None:
+        if self.lookahead_ms not in LOOKAHEADS_MS:
+            raise ValueError(f"lookahead_ms is {self.lookahead_ms}: choose one of {LOOKAHEADS_MS}")
+        if self.max_sessions < 1:
+            raise ValueError(f"max_sessions is {self.max_sessions}: at least one call must fit")
+        if not 0 < self.jitter_min_ms <= self.jitter_max_ms <= 500:
+            raise ValueError("jitter_min_ms and jitter_max_ms must be above 0, in this order, and at most 500")
+        if not 0 <= self.compute_ms <= 500:
+            raise ValueError(f"compute_ms is {self.compute_ms}: choose 0 to 500")
+        if not 150 <= self.video_kbps <= 10_000:
+            raise ValueError(f"video_kbps is {self.video_kbps}: choose 150 to 10000")
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}: choose 0 (one per core) or more")
+
+    @property
+    def delay_ticks(self) -> int:
+        """From the reading of a sample to its release with its picture: lookahead, the second half of the frame that
+        it may stand in, and the making of the picture."""
+        return (self.lookahead_ms + 20 + self.compute_ms) * MEDIA_RATE // 1000
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or max(2, os.cpu_count() or 2)
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Give `parser` one flag per setting."""
+        for item in fields(cls):
+            default = f" (default: {item.default})" if item.default not in ("", 0) else ""
+            flag = "--" + item.name.replace("_", "-")
+            parser.add_argument(flag, type=_type(item), metavar=item.name.upper(), help=item.metadata["help"] + default)
+
+    @classmethod
+    def load(cls, arguments: argparse.Namespace | None = None, environment: Mapping[str, str] = os.environ) -> Self:
+        """Settings from parsed flags, then from `VISAVIS_*`, then the defaults."""
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            variable = "VISAVIS_" + item.name.upper()
+            flag = getattr(arguments, item.name, None)
+            if flag is not None:
+                values[item.name] = flag
+            elif variable in environment:
+                try:
+                    values[item.name] = _type(item)(environment[variable])
+                except ValueError as error:
+                    raise ValueError(f"{variable}={environment[variable]!r} is not {_type(item).__name__}") from error
+        return cls(**values)
+
+
+def _type(item: Field[Any]) -> type:
+    return type(item.default)

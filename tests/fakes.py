@@ -1,0 +1,109 @@
+"""Engines that need no weights: their pictures show what they heard, so that tests can read it back from pixels."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import EXPRESSION_INDEX, rest_expression
+from engines.media import FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk, Motion, VideoFrame
+from engines.motion import Controls
+
+DARK: Final = 40
+BRIGHT: Final = 200
+"""Luma of the level patch in silence and in full sound."""
+PATCH: Final = slice(192, 320)
+"""Rows and columns of the level patch."""
+
+
+@dataclass(frozen=True)
+class FakeAvatar:
+    id: str
+    name: str = "Somebody"
+    description: str = "Drawn for tests"
+    thumbnail: Path = Path("nowhere.jpg")
+
+
+class FakeAvatars:
+    """A catalogue of two."""
+
+    def list_avatars(self) -> list[str]:
+        return ["ada", "ben"]
+
+    def load_avatar(self, id: str, /) -> FakeAvatar:
+        return FakeAvatar(id)
+
+
+@dataclass
+class FakeEngine:
+    """Opens `FakePipeline`s that take `cost` seconds per picture, without the GIL."""
+
+    cost: float = 0.0
+    opening: float = 0.0
+    pipelines: list["FakePipeline"] = field(default_factory=list)
+
+    def warm_up(self, avatar: Any) -> None:
+        pass
+
+    def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> "FakePipeline":
+        time.sleep(self.opening)
+        pipeline = FakePipeline(self, avatar, lookahead_ms)
+        self.pipelines.append(pipeline)
+        return pipeline
+
+
+class FakePipeline:
+    """A moving gradient; a patch in the middle is as bright as the 40 ms that it shows were loud."""
+
+    def __init__(self, engine: FakeEngine, avatar: Any, lookahead_ms: int) -> None:
+        self.controls = Controls()
+        self.avatar = avatar
+        self.epoch = 0
+        self.lookahead_ticks = lookahead_ms * MEDIA_RATE // 1000
+        self.pushed: list[int] = []
+        self._engine = engine
+        self._levels: dict[int, float] = {}
+        self._half: AudioChunk | None = None
+        self._drawn = 0
+
+    def push(self, chunk: AudioChunk) -> VideoFrame | None:
+        assert chunk.pcm.shape == (320,) and chunk.pcm.dtype == np.int16
+        if chunk.epoch != self.epoch:
+            return None
+        self.pushed.append(chunk.media_time)
+        if self._half is None:
+            self._half = chunk
+            return None
+        start, self._half = self._half.media_time, None
+        self._levels[start] = float(np.abs(chunk.pcm.astype(np.int32)).max()) / 32768
+        time.sleep(self._engine.cost)
+        shown = start - self.lookahead_ticks
+        level = self._levels.pop(shown, 0.0)
+        expression = rest_expression()
+        expression[EXPRESSION_INDEX["jawOpen"]] = level * self.controls.alpha
+        self._drawn += 1
+        return VideoFrame(self._draw(level), shown, self.epoch, Motion(expression))
+
+    def interrupt(self, epoch: int) -> None:
+        self.epoch = epoch
+        self._half = None
+        self._levels.clear()
+
+    def _draw(self, level: float) -> NDArray[np.uint8]:
+        planes = np.full((FRAME_SIZE * 3 // 2, FRAME_SIZE), 128, np.uint8)
+        columns = np.arange(FRAME_SIZE) + 3 * self._drawn
+        planes[:FRAME_SIZE] = (64 + 48 * np.sin(columns / 40)).astype(np.uint8)
+        planes[PATCH, PATCH] = DARK + round(min(1.0, 2 * level) * (BRIGHT - DARK))
+        return planes
+
+
+def level_of(luma: NDArray[np.uint8]) -> float:
+    """How loud the sound was that a decoded picture ``(512, 512)`` shows, 0 (silence) to 1 (half of full scale)."""
+    patch = luma[PATCH, PATCH][16:-16, 16:-16]
+    return (float(patch.mean()) - DARK) / (BRIGHT - DARK)
+
+
+assert FRAME_TICKS == 1920
