@@ -22,6 +22,7 @@ from engines.media import Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, Source, SourceCache, warp
 from training.renderer_dataset import Identity, load_identity
+from training.studio.cast import SHIPPED
 
 Picture = NDArray[np.uint8]
 STILL = np.zeros((GRID, GRID, 2), np.float32)
@@ -123,7 +124,7 @@ def main() -> None:
         states = len(load_identity(folder, options.frames, "states").motions)
         source = sources.encode(identity.source, identity.geometry)
         ways = ways_to_draw(source, renderer)
-        group = "held out" if identity.name.startswith("held") else "shipped"
+        group = "shipped" if identity.name in {shipped.id for shipped in SHIPPED} else "held out"
         for way, draw in ways.items():
             groups.setdefault((group, way), []).append(judge(identity, draw, len(identity.motions) - states))
         rows.append(list(identity.frames[:states]))

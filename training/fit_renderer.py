@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from networks.compact_renderer import CompactRenderer, sample
 from training.renderer_dataset import Batch, batches, coarse_seen, load_identity
+from training.studio.cast import HELD_OUT, SHIPPED
 
 
 class Rendered(nn.Module):
@@ -121,12 +122,10 @@ def main() -> None:
     torch.manual_seed(options.seed)
     options.run.mkdir(parents=True, exist_ok=True)
     checkpoint = options.run / "checkpoint.pt"
-    folders = sorted(path.parent for path in options.frames.glob("*/mesh.npz"))
-    folders = [folder for folder in folders if not folder.name.startswith("held")]
-    identities = [
-        load_identity(folder, options.frames, "frames") for folder in tqdm(folders, desc="loading", unit="head")
-    ]
-    shipped = {identity.name for identity in identities if not identity.name.startswith("train")}
+    held_out, shipped = ({identity.id for identity in group} for group in (HELD_OUT, SHIPPED))
+    folders = sorted(path.parent for path in options.frames.glob("*/source.png") if path.parent.name not in held_out)
+    loading = tqdm(folders, desc="loading", unit="head")
+    identities = [load_identity(folder, options.frames, "frames") for folder in loading]
     count = len(identities[0].geometry.mesh.keypoints)
     model = Rendered(count).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)

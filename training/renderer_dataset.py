@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,17 +86,16 @@ def make_sample(
     colour = np.arange(256, dtype=np.float32)[:, None].repeat(3, 1) / 255
     if rng is not None and rng.random() < 0.6:
         colour = colour ** np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-    table = colour.clip(0, 1)
-    channels = np.arange(3)
-    source, target = table[identity.source, channels], table[identity.frames[frame], channels]
+    table = colour.clip(0, 1).astype(np.float32)[None]
+    source, target = (cv2.LUT(picture, table) for picture in (identity.source, identity.frames[frame]))
 
-    def small(picture: FloatArray) -> FloatArray:
+    def small(picture: NDArray[Any]) -> FloatArray:
         return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA))
 
-    def cut(picture: FloatArray, window: Window) -> FloatArray:
+    def cut(picture: NDArray[Any], window: Window) -> NDArray[Any]:
         return picture[window.top : window.top + window.height, window.left : window.left + window.width]
 
-    def planar(picture: FloatArray) -> FloatArray:
+    def planar(picture: NDArray[Any]) -> FloatArray:
         return np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32)
 
     return geometry, {
