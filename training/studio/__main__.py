@@ -1,0 +1,60 @@
+"""The studio's commands: `sheet`, `cast`, `frames` and `pack`."""
+
+import argparse
+from pathlib import Path
+
+import cv2
+
+from engines.media import FRAME_SIZE
+from training.studio.assets import Assets
+from training.studio.cast import HELD_OUT, SHIPPED, TRAINING
+from training.studio.figure import Wardrobe
+from training.studio.frames import write_frames
+from training.studio.pack import write_pack
+from training.studio.rasterizer import Rasterizer
+from training.studio.sampler import states
+from training.studio.scene import Scene
+from training.studio.sheet import cast_sheet, contact_sheet
+
+CAST = {identity.id: identity for identity in (*SHIPPED, *TRAINING, *HELD_OUT)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.studio", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    sheet = commands.add_parser("sheet", help="one identity in all fixed states")
+    sheet.add_argument("--identity", choices=CAST, default="mira")
+    sheet.add_argument("--crop", action="store_true", help="the face only, at full detail")
+    sheet.add_argument("picture", type=Path)
+    cast = commands.add_parser("cast", help="every identity at rest")
+    cast.add_argument("picture", type=Path)
+    frames = commands.add_parser("frames", help="labelled frames to train the renderer on; resumes")
+    frames.add_argument("--out", type=Path, required=True)
+    frames.add_argument("--seed", type=int, default=0)
+    frames.add_argument("--worker", type=int, default=0, help="which of the workers this is, from 0")
+    frames.add_argument("--workers", type=int, default=1)
+    pack = commands.add_parser("pack", help="the avatar packs that ship")
+    pack.add_argument("--out", type=Path, required=True, help="engines/assets/avatars")
+    for command in (sheet, cast, frames, pack):
+        command.add_argument("--assets", type=Path, required=True, help="MakeHuman's data folder")
+    asked = parser.parse_args()
+
+    if asked.command == "frames":
+        write_frames(asked.assets, asked.out, asked.seed, asked.worker, asked.workers)
+        return
+    wardrobe = Wardrobe(Assets(asked.assets))
+    if asked.command == "pack":
+        rasterizer = Rasterizer(FRAME_SIZE)
+        for identity in SHIPPED:
+            print(write_pack(Scene(wardrobe, rasterizer, identity), asked.out))
+        return
+    if asked.command == "sheet":
+        scene = Scene(wardrobe, Rasterizer(FRAME_SIZE), CAST[asked.identity])
+        picture = contact_sheet(scene, states(), crop=asked.crop)
+    else:
+        picture = cast_sheet(wardrobe, Rasterizer(FRAME_SIZE // 2), list(CAST.values()))
+    cv2.imwrite(str(asked.picture), picture[..., ::-1])
+
+
+if __name__ == "__main__":
+    main()

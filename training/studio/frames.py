@@ -1,0 +1,136 @@
+"""Labelled frames for training the renderer, written shard by shard.
+
+One folder per identity: `source.png` (at rest, looking at the camera), `mesh.npz` (`HeadMesh`), `camera.json`, and
+shards `frames_NN.npz`, `states.npz`, `sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32
+(n, 53), `pose` float32 (n, 6) as pitch, yaw, roll, x, y, z, and `gaze` float32 (n, 2).
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from engines.media import FRAME_SIZE, Motion
+from training.studio.assets import Assets
+from training.studio.cast import HELD_OUT, SHIPPED, TRAINING
+from training.studio.figure import Wardrobe
+from training.studio.head_export import head_mesh
+from training.studio.identity import Identity
+from training.studio.rasterizer import Rasterizer
+from training.studio.sampler import random_motion, sequence, states
+from training.studio.scene import Scene
+
+SHARD = 15
+"""Frames in one shard."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to write for `identity`: `kind` is source, states, sequence or frames_NN."""
+
+    identity: Identity
+    kind: str
+    count: int
+
+
+def schedule(shipped: int = 180, training: int = 45, held_out: int = 40) -> list[Job]:
+    """All jobs with these many random frames per identity. A third of the shipped frames and ten training identities
+    come first, so that training can begin on them."""
+
+    def some(identity: Identity, first: int, last: int) -> list[Job]:
+        starts = range(first, last, SHARD)
+        return [Job(identity, f"frames_{at // SHARD:02d}", min(SHARD, last - at)) for at in starts]
+
+    def fixed(identity: Identity) -> list[Job]:
+        return [Job(identity, "states", len(states())), Job(identity, "sequence", len(sequence()))]
+
+    early = shipped // 3 // SHARD * SHARD
+    jobs: list[Job] = []
+    for identity in SHIPPED:
+        jobs += [Job(identity, "source", 1), *some(identity, 0, early)]
+    for identity in TRAINING[:10]:
+        jobs += [Job(identity, "source", 1), *some(identity, 0, training)]
+    for identity in HELD_OUT:
+        jobs += [Job(identity, "source", 1), *fixed(identity), *some(identity, 0, held_out)]
+    for identity in SHIPPED:
+        jobs += [*fixed(identity), *some(identity, early, 2 * early)]
+    for identity in TRAINING[10:]:
+        jobs += [Job(identity, "source", 1), *some(identity, 0, training)]
+    for identity in SHIPPED:
+        jobs += some(identity, 2 * early, shipped)
+    return jobs
+
+
+def motions(job: Job, seed: int) -> list[Motion]:
+    """What `job` shows: the same for the same seed, whatever was written before."""
+    if job.kind == "source":
+        return [Motion()]
+    if job.kind == "states":
+        return list(states().values())
+    if job.kind == "sequence":
+        return sequence()
+    rng = np.random.default_rng([seed, zlib.crc32(f"{job.identity.id}/{job.kind}".encode())])
+    return [random_motion(rng) for _ in range(job.count)]
+
+
+def _file(out: Path, job: Job) -> Path:
+    return out / job.identity.id / ("source.png" if job.kind == "source" else f"{job.kind}.npz")
+
+
+def _write_source(scene: Scene, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    head_mesh(scene.figure).save(folder / "mesh.npz")
+    (folder / "camera.json").write_text(json.dumps(asdict(scene.camera)))
+    cv2.imwrite(str(folder / ".source.png"), scene.shoot(Motion())[..., ::-1])
+    (folder / ".source.png").rename(folder / "source.png")
+
+
+def _write_shard(scene: Scene, shown: list[Motion], file: Path, step: Callable[[], object]) -> None:
+    images = []
+    for motion in shown:
+        images.append(scene.shoot(motion))
+        step()
+    poses = [(m.pose.pitch, m.pose.yaw, m.pose.roll, *m.pose.translation) for m in shown]
+    unfinished = file.with_name(f".{file.name}")
+    np.savez(
+        unfinished,
+        images=np.stack(images),
+        expression=np.stack([motion.expression for motion in shown]),
+        pose=np.array(poses, np.float32),
+        gaze=np.array([motion.gaze for motion in shown], np.float32),
+    )
+    unfinished.rename(file)
+
+
+def write_frames(assets: Path, out: Path, seed: int = 0, worker: int = 0, workers: int = 1) -> None:
+    """Write what is still missing of the schedule; `worker` of `workers` takes its share of the identities."""
+    jobs = [job for job in schedule() if zlib.crc32(job.identity.id.encode()) % workers == worker]
+    missing = [job for job in jobs if not _file(out, job).is_file()]
+    if not missing:
+        return
+    wardrobe, rasterizer = Wardrobe(Assets(assets)), Rasterizer(FRAME_SIZE)
+    with tqdm(total=sum(job.count for job in missing), unit="frame") as bar:
+        for scene, job in _on_set(wardrobe, rasterizer, missing):
+            bar.set_description(f"{job.identity.id} {job.kind}")
+            file = _file(out, job)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if job.kind == "source":
+                _write_source(scene, file.parent)
+                bar.update()
+            else:
+                _write_shard(scene, motions(job, seed), file, bar.update)
+
+
+def _on_set(wardrobe: Wardrobe, rasterizer: Rasterizer, jobs: list[Job]) -> Iterator[tuple[Scene, Job]]:
+    """Each job with its scene, built anew only when the identity changes."""
+    scene: Scene | None = None
+    identity: Identity | None = None
+    for job in jobs:
+        if scene is None or job.identity is not identity:
+            scene, identity = Scene(wardrobe, rasterizer, job.identity), job.identity
+        yield scene, job

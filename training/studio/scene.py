@@ -1,0 +1,26 @@
+"""A scene: one figure on the set with its camera, lights and backdrop."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.media import Motion
+from training.studio.camera import backdrop, portrait_camera, studio_lights
+from training.studio.figure import Figure, Wardrobe
+from training.studio.identity import Identity
+from training.studio.rasterizer import Rasterizer
+
+
+class Scene:
+    """`identity` in front of the camera, ready to be shot."""
+
+    def __init__(self, wardrobe: Wardrobe, rasterizer: Rasterizer, identity: Identity) -> None:
+        self.figure = Figure(wardrobe, rasterizer, identity)
+        self.camera = portrait_camera(self.figure.eye_centers.mean(0), identity.picture_height, identity.camera_yaw)
+        self.lights = studio_lights(identity.key_side, identity.key_light)
+        self._rasterizer = rasterizer
+        rasterizer.set_backdrop(backdrop(*identity.backdrop))
+
+    def shoot(self, motion: Motion) -> NDArray[np.uint8]:
+        """The picture of `motion`: sRGB uint8 (size, size, 3), top row first."""
+        self.figure.pose(motion, np.array(self.camera.eye))
+        return self._rasterizer.render(self.camera, self.lights, self.figure.light_center)
