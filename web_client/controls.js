@@ -1,0 +1,334 @@
+/** The page: connects what people press with the call, and says in words what is going on. */
+
+import { Call } from "./call.js";
+import { Meter, SoundFile, openMicrophone } from "./sound.js";
+import { Statistics } from "./stats.js";
+
+const element = (id) => document.getElementById(id);
+const [picture, video, still, start, microphone, interrupt, voice] = [
+  "picture", "video", "still", "start", "microphone", "interrupt", "voice",
+].map(element);
+
+const call = new Call();
+const statistics = new Statistics(call, element("statistics"), element("figures"));
+const meter = new Meter((level) => element("level").style.setProperty("--level", level.toFixed(3)));
+
+let avatars = [];
+let token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+let microphoneTrack = null;
+let soundFile = null;
+let calling = false;
+let live = false;
+
+/* What was chosen last time. A browser that stores nothing is fine. */
+const remembered = {
+  get: (key) => { try { return localStorage.getItem(`visavis.${key}`); } catch { return null; } },
+  set: (key, value) => { try { localStorage.setItem(`visavis.${key}`, value); } catch { /* private window */ } },
+};
+
+/* What is going on. */
+
+let countdown = 0;
+
+function say(state, title, advice = "") {
+  clearInterval(countdown);
+  picture.dataset.state = state;
+  element("state-title").textContent = title;
+  element("state-advice").textContent = advice;
+}
+
+/** The seconds run in the visible text alone: a screen reader hears the sentence once. */
+function sayWithCountdown(state, title, advice, seconds) {
+  say(state, title, advice);
+  const clock = document.createElement("span");
+  clock.setAttribute("aria-hidden", "true");
+  element("state-advice").append(" ", clock);
+  const until = performance.now() + 1000 * seconds;
+  const tick = () => (clock.textContent = `${Math.max(0, Math.ceil((until - performance.now()) / 1000))} s`);
+  tick();
+  countdown = setInterval(tick, 250);
+}
+
+const STATES = {
+  connecting: () => say("connecting", "Connecting…"),
+  live: () => say("live", "Live", sourceIsFile() ? "" : "Say something."),
+  reconnecting: ({ message, seconds }) => {
+    const advice = navigator.onLine ? "Trying again by itself in" : "This device is offline. Trying again in";
+    sayWithCountdown("reconnecting", message === "Failed to fetch" ? "The server does not answer" : "Connection lost", advice, seconds);
+  },
+  full: ({ code, seconds }) => {
+    const title = code === "draining" ? "The server restarts" : "Every place is taken";
+    sayWithCountdown("full", title, "Calling again by itself in", seconds);
+  },
+  failed: ({ code, message }) => {
+    say("failed", code === "unauthorized" ? "This server asks for a token" : "The call was refused", message);
+    element("token-form").hidden = code !== "unauthorized";
+  },
+  ended: ({ message }) => say("idle", "Press Start and talk", message ? `The call has ended: ${message}.` : ""),
+};
+
+call.addEventListener("state", ({ detail }) => {
+  STATES[detail.state](detail);
+  live = detail.state === "live";
+  calling = !["failed", "ended"].includes(detail.state);
+  start.textContent = calling ? "Stop" : "Start";
+  start.classList.toggle("stop", calling);
+  interrupt.disabled = !live;
+  microphone.disabled = !calling;
+  if (live) statistics.start();
+  else {
+    picture.classList.remove("showing", "speaking");
+    statistics.stop();
+  }
+  if (live && sourceIsFile()) playFile();
+  if (!calling) {
+    releaseMicrophone();
+    soundFile?.stop();
+    video.srcObject = null;
+  }
+  keepScreenOn(calling);
+});
+
+call.addEventListener("stream", ({ detail: stream }) => {
+  if (video.srcObject === stream) return;
+  video.srcObject = stream;
+  video.play().catch(() => {
+    // Without a recent click some browsers play no sound: the picture may still run.
+    setVoice(false);
+    video.play().catch(() => {});
+  });
+  const reveal = () => {
+    if (calling && video.srcObject === stream) picture.classList.add("showing");
+  };
+  if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(reveal);
+  else video.onplaying = reveal;
+});
+
+call.addEventListener("message", ({ detail: message }) => {
+  if (message.type === "speaking") {
+    picture.classList.toggle("speaking", message.speaking);
+    if (message.speaking && live) element("state-advice").textContent = "";
+  } else if (message.type === "avatar") choose(message.id, false);
+  else if (message.type === "interrupted") say("live", "Live", `Interrupted after ${message.position.toFixed(1)} s.`);
+  else if (message.type === "error") say(picture.dataset.state, element("state-title").textContent, message.message);
+});
+
+/* Starting and stopping. */
+
+async function begin() {
+  calling = true;
+  start.textContent = "Stop";
+  start.classList.add("stop");
+  element("token-form").hidden = true;
+  picture.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  try {
+    const track = await openSource();
+    if (!calling) return releaseMicrophone();
+    call.start({ track, avatar: chosenAvatar(), token });
+  } catch (error) {
+    calling = false;
+    start.textContent = "Start";
+    start.classList.remove("stop");
+    say("refused", sourceIsFile() ? "No sound file" : "No microphone", error.message);
+  }
+}
+
+function end() {
+  calling = false;
+  call.stop();
+  start.textContent = "Start";
+  start.classList.remove("stop");
+  if (picture.dataset.state !== "idle") say("idle", "Press Start and talk");
+}
+
+start.onclick = () => (calling ? end() : begin());
+
+addEventListener("pagehide", () => call.stop());
+
+/* The source of the voice. */
+
+const sourceIsFile = () => document.querySelector("[name=source]:checked").value === "file";
+
+async function openSource() {
+  if (sourceIsFile()) {
+    if (!soundFile) throw new Error("Choose a sound file first, under Voice.");
+    meter.watch(soundFile.track);
+    return soundFile.track;
+  }
+  if (microphoneTrack?.readyState !== "live") {
+    say("connecting", "Waiting for the microphone", "Your browser asks whether this page may use it.");
+    microphoneTrack = await openMicrophone();
+    const track = microphoneTrack;
+    track.onended = () => {
+      if (calling && track === microphoneTrack) say(picture.dataset.state, "The microphone is gone", "Connect it, then press Stop and Start.");
+    };
+  }
+  microphoneTrack.enabled = microphone.getAttribute("aria-pressed") !== "true";
+  meter.watch(microphoneTrack);
+  return microphoneTrack;
+}
+
+function releaseMicrophone() {
+  microphoneTrack?.stop();
+  microphoneTrack = null;
+  meter.stop();
+}
+
+async function changeSource() {
+  element("file-row").hidden = !sourceIsFile();
+  if (!calling || (sourceIsFile() && !soundFile)) return;
+  try {
+    await call.replaceTrack(await openSource());
+    if (live) STATES.live();
+    if (sourceIsFile()) {
+      playFile();
+    } else soundFile?.stop();
+  } catch (error) {
+    say(picture.dataset.state, "No microphone", error.message);
+  }
+}
+
+function playFile() {
+  if (!live) return;
+  element("file-note").textContent = "Playing.";
+  element("replay").hidden = false;
+  soundFile.play(() => (element("file-note").textContent = "The file has ended; silence follows."));
+}
+
+for (const choice of document.querySelectorAll("[name=source]")) choice.onchange = changeSource;
+
+element("file").onchange = async ({ target }) => {
+  const [file] = target.files;
+  if (!file) return;
+  element("file-name").textContent = file.name;
+  element("file-note").textContent = "Reading…";
+  try {
+    const opened = await SoundFile.open(file);
+    soundFile?.stop();
+    soundFile = opened;
+    element("file-note").textContent = `${soundFile.seconds.toFixed(1)} s. ${live ? "" : "It plays when you press Start."}`;
+    if (calling) await changeSource();
+  } catch (error) {
+    element("file-note").textContent = error.message;
+  }
+};
+element("replay").onclick = playFile;
+
+microphone.onclick = () => {
+  const muted = microphone.getAttribute("aria-pressed") !== "true";
+  microphone.setAttribute("aria-pressed", muted);
+  microphone.querySelector(".name").textContent = muted ? "Muted" : "Mute";
+  if (microphoneTrack) microphoneTrack.enabled = !muted;
+};
+
+interrupt.onclick = () => {
+  call.interrupt();
+  soundFile?.stop();
+};
+addEventListener("keydown", ({ key }) => {
+  if (key === "Escape" && live) interrupt.click();
+});
+
+/* The voice that comes back. */
+
+function setVoice(on) {
+  video.muted = !on;
+  voice.setAttribute("aria-pressed", !on);
+  voice.querySelector(".name").textContent = on ? "Voice" : "Voice off";
+  element("voice-hint").textContent = on
+    ? "Your voice comes back with the lips. Wear headphones, or mute it."
+    : "The voice that comes back is muted.";
+}
+voice.onclick = () => {
+  setVoice(video.muted);
+  remembered.set("voice", video.muted ? "off" : "on");
+};
+setVoice(remembered.get("voice") !== "off");
+
+/* The face. */
+
+const chosenAvatar = () => document.querySelector("[name=avatar]:checked")?.value;
+
+function choose(id, send = true) {
+  const avatar = avatars.find((one) => one.id === id);
+  if (!avatar) return;
+  const input = document.querySelector(`[name=avatar][value="${CSS.escape(id)}"]`);
+  if (input) input.checked = true;
+  still.src = avatar.picture;
+  still.alt = `${avatar.name}, the avatar`;
+  element("avatar-description").textContent = avatar.description ?? "";
+  remembered.set("avatar", id);
+  if (send) call.show(id);
+}
+
+async function listAvatars() {
+  const response = await fetch("/v1/avatars", { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).message ?? `The server answers ${response.status}.`);
+  avatars = await response.json();
+  const faces = avatars.map(({ id, name, thumbnail }) => {
+    const face = Object.assign(document.createElement("label"), { className: "face" });
+    const input = Object.assign(document.createElement("input"), { type: "radio", name: "avatar", value: id });
+    const image = Object.assign(new Image(96, 96), { src: thumbnail, alt: "" });
+    input.onchange = () => choose(id);
+    face.append(input, image, name);
+    return face;
+  });
+  element("faces").replaceChildren(...faces);
+  element("avatars").hidden = avatars.length === 0;
+  const known = (id) => avatars.some((one) => one.id === id) && id;
+  const wanted = new URLSearchParams(location.search).get("avatar");
+  const first = known(wanted) || known(remembered.get("avatar")) || (avatars.find((one) => one.default) ?? avatars[0])?.id;
+  choose(first, false);
+}
+
+element("token-form").onsubmit = (event) => {
+  event.preventDefault();
+  token = element("token").value;
+  open().then(begin, () => {});
+};
+
+/* The mouth. */
+
+const alpha = element("alpha");
+let alphaWaits = false;
+
+function setAlpha() {
+  const value = Number(alpha.value);
+  element("alpha-value").textContent = `${Math.round(100 * value)} %`;
+  alpha.setAttribute("aria-valuetext", `${Math.round(100 * value)} percent`);
+  remembered.set("alpha", value);
+  if (alphaWaits) return; // At most one message per picture on the screen.
+  alphaWaits = true;
+  requestAnimationFrame(() => {
+    alphaWaits = false;
+    call.set({ alpha: Number(alpha.value) });
+  });
+}
+alpha.oninput = setAlpha;
+alpha.value = remembered.get("alpha") ?? 1;
+setAlpha();
+
+/* The screen stays on during a call. */
+
+let wakeLock = null;
+
+async function keepScreenOn(on) {
+  if (on && !wakeLock && document.visibilityState === "visible") {
+    wakeLock = await navigator.wakeLock?.request("screen").catch(() => null);
+    wakeLock?.addEventListener("release", () => (wakeLock = null));
+  } else if (!on) wakeLock?.release();
+}
+document.addEventListener("visibilitychange", () => keepScreenOn(calling));
+
+/* Open the page. */
+
+async function open() {
+  try {
+    await listAvatars();
+    say("idle", "Press Start and talk");
+  } catch (error) {
+    say("failed", "The server does not answer", `${error.message} Reload the page to try again.`);
+    throw error;
+  }
+}
+open().catch(() => {});
