@@ -32,9 +32,9 @@ class MediaClock:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     @classmethod
-    def begin(cls, delay: int) -> "MediaClock":
-        """A clock whose media time 0 is read now."""
-        return cls(time.monotonic(), time.time(), delay)
+    def begin(cls, start: float, delay: int) -> "MediaClock":
+        """A clock whose media time 0 is read at `start`, in seconds of `time.monotonic`."""
+        return cls(start, time.time() + start - time.monotonic(), delay)
 
     def release_time(self, media_time: int) -> float:
         """When `media_time` leaves, in seconds of `now`."""

@@ -106,6 +106,13 @@ class JitterBuffer:
         """The delay that is aimed at, in seconds."""
         return self._target
 
+    def align(self, now: float) -> float:
+        """The next moment from which reads every 20 ms meet the packets exactly `target` after their arrival."""
+        if not self._packets:
+            return now
+        wait = self._fastest + min(self._packets) / MEDIA_RATE + self._target - now
+        return now + wait % (PACKET_TICKS / MEDIA_RATE)
+
     def insert(self, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
         """Take one RTP packet: its 16-bit sequence number, 32-bit timestamp, and when it came."""
         self.counts.received += 1

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+from aioice import Candidate
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs import CODECS
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability, RTCRtpHeaderExtensionParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 
@@ -34,6 +36,7 @@ class Peer:
         audio = self.connection.addTransceiver("audio", "sendrecv")
         video = self.connection.addTransceiver("video", "sendonly")
         transport = audio.receiver.transport
+        _reach_this_machine(transport)
         self.voice = MediaSender(voice, transport, bitrate=48_000, heard=heard)
         self.face = MediaSender(face, transport, bitrate=settings.video_kbps * 1000, executor=executor, heard=heard)
         receiver = VoiceReceiver(transport, on_packet, heard)
@@ -69,6 +72,17 @@ def _adopt(transceiver: RTCRtpTransceiver, sender: MediaSender, receiver: VoiceR
     if receiver is not None:
         receiver._set_rtcp_ssrc(sender._ssrc)
         transceiver._RTCRtpTransceiver__receiver = receiver
+
+
+def _reach_this_machine(transport: RTCDtlsTransport) -> None:
+    # aioice never offers the loopback address. On a machine without a network it is the only one there is.
+    connection = transport.transport._connection
+    gather = connection.get_component_candidates
+
+    async def gather_anyway(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+        return await gather(component, addresses or ["127.0.0.1"], timeout)
+
+    connection.get_component_candidates = gather_anyway
 
 
 def _capabilities(kind: str, names: tuple[str, ...]) -> list[RTCRtpCodecCapability]:

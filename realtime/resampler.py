@@ -11,7 +11,7 @@ from engines.media import MEDIA_RATE, SPEECH_RATE
 
 _FACTOR: Final = MEDIA_RATE // SPEECH_RATE
 _TAPS: Final = 96
-RESAMPLER_DELAY: Final = (_TAPS - 1) / 2 / MEDIA_RATE
+RESAMPLER_DELAY: Final = ((_TAPS - 1) / 2 - (_FACTOR - 1)) / MEDIA_RATE
 """Seconds by which the output lags: 1 ms."""
 
 

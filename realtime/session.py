@@ -179,7 +179,7 @@ class Session:
         except TimeoutError:
             pass
         self._animator = Animator(pipeline, self._resources.workers, self._take_frame)
-        self._clock = MediaClock.begin(settings.delay_ticks)
+        self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
         self._voice.start(self._clock)
         self._face.start(self._clock)
         self._spawn(self._listen(self._clock))

@@ -1,0 +1,24 @@
+"""Fixtures for all tests."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+
+@pytest.fixture
+async def no_leaks() -> AsyncIterator[None]:
+    """Fails a test that leaves a task of its loop or a thread behind. The loop's own executor may stay."""
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 2.0
+    while True:
+        left: list[object] = [task for task in asyncio.all_tasks() - tasks if task is not asyncio.current_task()]
+        left += [t for t in set(threading.enumerate()) - threads if not t.name.startswith("asyncio_")]
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"left behind: {left}")
+        await asyncio.sleep(0.02)
