@@ -6,7 +6,7 @@
  *
  *   connecting             the first session is being set up
  *   live                   voice and picture flow
- *   reconnecting {seconds} the connection broke; the next try is in `seconds`
+ *   reconnecting {seconds, unreachable} the connection broke, or no server is there; the next try is in `seconds`
  *   full {seconds, message} every place is taken; the next try is in `seconds`
  *   failed {code, message} the server refuses for good
  *   ended {message}        stopped, by us or by the server
@@ -15,6 +15,7 @@
 const BACKOFF = [0.5, 1, 2, 4, 8]; // seconds
 const CONNECT_SECONDS = 15;
 const PINGS_UNANSWERED = 5;
+const FINAL_REASONS = ["maximum age", "ended by the page"]; // of the server's "closed"; after any other we call again
 
 class Refusal extends Error {
   constructor(status, code, message, retryAfter) {
@@ -38,7 +39,7 @@ class Session {
     this.connected = new Promise((resolve) => {
       peer.onconnectionstatechange = () => {
         if (peer.connectionState === "connected") resolve();
-        if (peer.connectionState === "failed") this.lose({ why: "The connection was lost." });
+        if (peer.connectionState === "failed") this.lose({ why: "connection lost" });
       };
     });
     peer.ontrack = ({ receiver, streams }) => {
@@ -53,7 +54,7 @@ class Session {
       this.send({ type: "set", ...call.settings });
       this.pings = setInterval(() => this.ping(), 1000);
     };
-    this.control.onclose = () => this.lose({ why: "The connection was lost." });
+    this.control.onclose = () => this.lose({ why: "connection lost" });
     this.sender = peer.addTrack(track, new MediaStream([track]));
     peer.addTransceiver("video", { direction: "recvonly" });
   }
@@ -73,7 +74,7 @@ class Session {
     this.etag = response.headers.get("ETag");
     await this.peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
     this.trickle(waiting);
-    const late = new Promise((_, reject) => setTimeout(reject, CONNECT_SECONDS * 1000, new Error("No connection.")));
+    const late = new Promise((_, reject) => setTimeout(reject, CONNECT_SECONDS * 1000, new Error("no connection")));
     const lost = this.lost.then(({ why }) => Promise.reject(new Error(why)));
     await Promise.race([this.connected, late, lost]);
   }
@@ -111,7 +112,7 @@ class Session {
   }
 
   ping() {
-    if (this.unanswered++ >= PINGS_UNANSWERED) this.lose({ why: "The server went silent." });
+    if (this.unanswered++ >= PINGS_UNANSWERED) this.lose({ why: "server silent" });
     this.send({ type: "ping", t: performance.now() });
   }
 
@@ -173,16 +174,16 @@ export class Call extends EventTarget {
         if (!stopped.signal.aborted) this.emit("state", { state: "live" });
         const began = performance.now();
         const { why, closed } = await session.lost;
-        if (closed && !/restart|shut|drain|stop/i.test(why ?? "")) {
+        if (closed && FINAL_REASONS.includes(why)) {
           if (!stopped.signal.aborted) this.#end(why);
         } else {
           if (performance.now() - began > 10_000) failures = 0;
-          wait = { state: "reconnecting", message: why };
+          wait = { state: "reconnecting" };
         }
       } catch (error) {
         const temporary = !(error instanceof Refusal) || error.status >= 500 || error.status === 409;
         if (error.status === 503) wait = { state: "full", message: error.message, code: error.code, seconds: error.retryAfter };
-        else if (temporary) wait = { state: "reconnecting", message: error.message };
+        else if (temporary) wait = { state: "reconnecting", unreachable: error instanceof TypeError }; // fetch's own error
         else if (!stopped.signal.aborted) {
           stopped.abort();
           this.emit("state", { state: "failed", code: error.code, message: error.message });

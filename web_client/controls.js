@@ -52,17 +52,18 @@ function sayWithCountdown(state, title, advice, seconds) {
 const STATES = {
   connecting: () => say("connecting", "Connecting…"),
   live: () => say("live", "Live", sourceIsFile() ? "" : "Say something."),
-  reconnecting: ({ message, seconds }) => {
+  reconnecting: ({ unreachable, seconds }) => {
     const advice = navigator.onLine ? "Trying again by itself in" : "This device is offline. Trying again in";
-    sayWithCountdown("reconnecting", message === "Failed to fetch" ? "The server does not answer" : "Connection lost", advice, seconds);
+    sayWithCountdown("reconnecting", unreachable ? "The server does not answer" : "Connection lost", advice, seconds);
   },
   full: ({ code, seconds }) => {
     const title = code === "draining" ? "The server restarts" : "Every place is taken";
     sayWithCountdown("full", title, "Calling again by itself in", seconds);
   },
   failed: ({ code, message }) => {
-    say("failed", code === "unauthorized" ? "This server asks for a token" : "The call was refused", message);
-    element("token-form").hidden = code !== "unauthorized";
+    const locked = code === "unauthorized";
+    say("failed", locked ? "This server asks for a token" : "The call was refused", locked ? "" : message);
+    element("token-form").hidden = !locked;
   },
   ended: ({ message }) => say("idle", "Press Start and talk", message ? `The call has ended: ${message}.` : ""),
 };
@@ -261,10 +262,25 @@ function choose(id, send = true) {
   if (send) call.show(id);
 }
 
+const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
+
+/** An <img> cannot carry a token: then the picture is fetched. */
+async function loadPicture(url) {
+  if (!token) return url;
+  const response = await fetch(url, { headers: authorization() });
+  return URL.createObjectURL(await response.blob());
+}
+
 async function listAvatars() {
-  const response = await fetch("/v1/avatars", { headers: token ? { Authorization: `Bearer ${token}` } : {} });
-  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).message ?? `The server answers ${response.status}.`);
+  const response = await fetch("/v1/avatars", { headers: authorization() });
+  if (!response.ok) {
+    const { error, message } = await response.json().catch(() => ({}));
+    throw Object.assign(new Error(message ?? `The server answers ${response.status}.`), { code: error });
+  }
   avatars = await response.json();
+  for (const avatar of avatars) {
+    [avatar.thumbnail, avatar.picture] = await Promise.all([loadPicture(avatar.thumbnail), loadPicture(avatar.picture)]);
+  }
   const faces = avatars.map(({ id, name, thumbnail }) => {
     const face = Object.assign(document.createElement("label"), { className: "face" });
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "avatar", value: id });
@@ -284,7 +300,7 @@ async function listAvatars() {
 element("token-form").onsubmit = (event) => {
   event.preventDefault();
   token = element("token").value;
-  open().then(begin, () => {});
+  open();
 };
 
 /* The mouth. */
@@ -323,12 +339,13 @@ document.addEventListener("visibilitychange", () => keepScreenOn(calling));
 /* Open the page. */
 
 async function open() {
+  element("token-form").hidden = true;
   try {
     await listAvatars();
     say("idle", "Press Start and talk");
   } catch (error) {
-    say("failed", "The server does not answer", `${error.message} Reload the page to try again.`);
-    throw error;
+    if (error.code === "unauthorized") STATES.failed(error);
+    else say("failed", "The server does not answer", "Reload the page to try again.");
   }
 }
-open().catch(() => {});
+open();

@@ -1,0 +1,236 @@
+"""`visavis render`: what is in the file, how well its tracks agree, and what is said when it cannot be made."""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.io import wavfile
+
+import realtime.render as module
+from engines.avatar import UnknownAvatar
+from engines.media import AudioChunk, VideoFrame
+from realtime.render import add_arguments, run
+from tests.fakes import FakeAvatar, FakeEngine, level_of
+
+BEEPS = (0.2, 0.6, 1.4, 1.48)
+"""Seconds at which 40 ms of tone begin."""
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    def load_fake(name: str) -> FakeAvatar:
+        if name not in ("ada", "ben"):
+            raise UnknownAvatar(name, ["ada", "ben"])
+        return FakeAvatar(name)
+
+    fake = FakeEngine()
+    monkeypatch.setattr(module, "list_avatars", lambda: ["ada", "ben"])
+    monkeypatch.setattr(module, "load_avatar", load_fake)
+    monkeypatch.setattr(module.Engine, "load", lambda: fake)
+    return fake
+
+
+def beeps(seconds: float, rate: int) -> NDArray[np.int16]:
+    time = np.arange(round(seconds * rate)) / rate
+    loud = np.any([(time >= start) & (time < start + 0.04) for start in BEEPS], axis=0)
+    return (16000 * np.sin(2 * np.pi * 1000 * time) * loud).astype(np.int16)
+
+
+def write_wav(path: Path, seconds: float = 2.0, rate: int = 44_100, channels: int = 1) -> Path:
+    tone = beeps(seconds, rate)
+    wavfile.write(path, rate, tone if channels == 1 else np.stack([tone] * channels, axis=1))
+    return path
+
+
+def visavis_render(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@dataclass
+class Film:
+    """A decoded video file; times in seconds."""
+
+    levels: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    sound: NDArray[np.float32] = field(default_factory=lambda: np.empty((1, 0), np.float32))
+    streams: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path) -> Film:
+    film = Film()
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        film.streams = {
+            "codecs": (video.codec_context.name, audio.codec_context.name),
+            "pixels": (video.codec_context.pix_fmt, video.width, video.height, video.average_rate),
+            "sound": (audio.rate, audio.layout.name),
+        }
+        sounds = []
+        for frame in container.decode(video, audio):
+            if isinstance(frame, av.VideoFrame):
+                film.times.append(frame.time)
+                film.levels.append(level_of(frame.to_ndarray()[:512]))
+            else:
+                sounds.append((frame.time, frame.to_ndarray()))
+        start = sounds[0][0]
+        film.sound = np.concatenate([samples for _, samples in sounds], axis=1)[:, max(0, round(-start * 48_000)) :]
+        film.streams["sound start"] = max(0.0, start)
+    return film
+
+
+def test_the_file_is_h264_and_aac_with_its_index_in_front(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "--avatar", "ben", "-o", output) == 0
+    film = read(output)
+    assert film.streams["codecs"] == ("h264", "aac")
+    assert film.streams["pixels"] == ("yuv420p", 512, 512, 25)
+    assert film.streams["sound"] == (48_000, "mono")
+    data = output.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert len(film.times) == 50 and film.times == [pytest.approx(index / 25) for index in range(50)]
+
+
+@pytest.mark.parametrize("lookahead_ms", [0, 80, 160])
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 1)])
+def test_picture_and_sound_agree(tmp_path: Path, rate: int, channels: int, lookahead_ms: int) -> None:
+    output = tmp_path / "out.mp4"
+    source = write_wav(tmp_path / "in.wav", rate=rate, channels=channels)
+    assert visavis_render("--audio", source, "-o", output, "--lookahead-ms", lookahead_ms) == 0
+    film = read(output)
+    shown = [index for index, level in enumerate(film.levels) if level > 0.5]
+    assert shown == [round(start * 25) for start in BEEPS]
+    assert film.streams["sound start"] == 0.0
+    original = beeps(2.0, 48_000) / 32768
+    sound = np.pad(film.sound[0], (0, 48_000))[: len(original)]
+    correlation = np.fft.irfft(np.fft.rfft(sound, 2**18) * np.conj(np.fft.rfft(original, 2**18)))
+    shift = int(np.argmax(correlation))
+    assert abs(shift if shift < 2**17 else shift - 2**18) <= 48, "the sound has moved by more than 1 ms"
+    assert np.corrcoef(sound, original)[0, 1] > 0.97
+    assert film.streams["sound"][1] == ("mono" if channels == 1 else "stereo")
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.04, 0.41, 1.0])
+def test_every_sound_gets_its_pictures_and_no_more(tmp_path: Path, seconds: float) -> None:
+    output = tmp_path / "out.mp4"
+    assert visavis_render("--audio", write_wav(tmp_path / "in.wav", seconds, 48_000), "-o", output) == 0
+    assert len(read(output).times) == int(np.ceil(seconds * 25))
+
+
+@pytest.mark.parametrize("extension", ["mov", "mkv", "m4v"])
+def test_other_containers(tmp_path: Path, extension: str) -> None:
+    output = tmp_path / f"out.{extension}"
+    assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "-o", output) == 0
+    film = read(output)
+    assert [index for index, level in enumerate(film.levels) if level > 0.5] == [round(start * 25) for start in BEEPS]
+
+
+def test_video_files_serve_as_voices_and_are_replaced_on_success(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "-o", first) == 0
+    second.write_bytes(b"old")
+    assert visavis_render("--audio", first, "-o", second) == 0
+    assert [index for index, level in enumerate(read(second).levels) if level > 0.5] == [5, 15, 35, 37]
+
+
+def test_alpha_reaches_the_pipeline(tmp_path: Path, engine: FakeEngine) -> None:
+    output = tmp_path / "out.mp4"
+    source = write_wav(tmp_path / "in.wav", 0.2)
+    assert visavis_render("--audio", source, "-o", output, "--alpha", 1.3, "--seed", 5) == 0
+    assert engine.pipelines[0].controls.alpha == 1.3
+
+
+def _no_audio(folder: Path) -> Path:
+    path = folder / "silent.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _text(folder: Path) -> Path:
+    path = folder / "notes.wav"
+    path.write_text("not a sound at all")
+    return path
+
+
+def _empty(folder: Path) -> Path:
+    path = folder / "empty.wav"
+    wavfile.write(path, 16_000, np.zeros(0, np.int16))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "flags", "complaint"),
+    [
+        (lambda folder: folder / "missing.wav", {}, "there is no file"),
+        (_no_audio, {}, "has no audio stream"),
+        (_text, {}, "is not a sound file that FFmpeg reads"),
+        (_empty, {}, "holds no sound"),
+        (lambda folder: write_wav(folder / "in.wav"), {"--avatar": "zoe"}, "choose one of: ada, ben"),
+        (lambda folder: write_wav(folder / "in.wav"), {"--alpha": 2}, "alpha must lie between 0.0 and 1.5, got 2.0"),
+        (lambda folder: write_wav(folder / "in.wav"), {"--seed": -1}, "seed must not be negative"),
+        (lambda folder: write_wav(folder / "in.wav"), {"-o": "out.avi"}, "choose one of .mp4, .m4v, .mov, .mkv"),
+        (lambda folder: write_wav(folder / "in.wav"), {"-o": "nowhere/out.mp4"}, "make it first"),
+    ],
+)
+def test_what_cannot_be_rendered_is_explained(
+    tmp_path: Path, capsys: Any, source: Any, flags: Any, complaint: str
+) -> None:
+    path = source(tmp_path)
+    output = tmp_path / flags.pop("-o", "out.mp4")
+    before = sorted(tmp_path.iterdir())
+    assert visavis_render("--audio", path, "-o", output, *(item for pair in flags.items() for item in pair)) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("visavis render: ") and complaint in message and message.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before, "nothing may be left behind"
+
+
+def test_the_output_may_not_be_the_input(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "film.mp4"
+    assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "-o", path) == 0
+    data = path.read_bytes()
+    assert visavis_render("--audio", path, "-o", path) == 2
+    assert "the output is the audio file itself" in capsys.readouterr().err
+    assert path.read_bytes() == data
+
+
+def test_a_failure_in_the_middle_leaves_the_old_file_and_no_part(
+    tmp_path: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"old")
+    source = write_wav(tmp_path / "in.wav")
+    pipeline = engine.open(FakeAvatar("ada"))
+    push = pipeline.push
+
+    def stop(chunk: AudioChunk) -> VideoFrame | None:
+        if chunk.media_time > 48_000:
+            raise KeyboardInterrupt
+        return push(chunk)
+
+    monkeypatch.setattr(pipeline, "push", stop)
+    monkeypatch.setattr(engine, "open", lambda *_, **__: pipeline)
+    with pytest.raises(KeyboardInterrupt):
+        visavis_render("--audio", source, "-o", output)
+    assert output.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.mp4"]
+
+
+def test_a_full_disk_is_reported(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "replace", fail)
+    assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "-o", tmp_path / "out.mp4") == 1
+    assert "out.mp4 could not be written: No space left on device" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
