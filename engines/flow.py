@@ -63,33 +63,40 @@ def _rasterize(
     values: Any, depth: Any, parts: Any,
 ) -> None:  # fmt: skip
     height, width, count = values.shape
+    px = (points[:, 0] + np.float32(1)) * np.float32(scale) - np.float32(0.5 + left)
+    py = (points[:, 1] + np.float32(1)) * np.float32(scale) - np.float32(0.5 + top)
+    pz = points[:, 2].copy()
+    edge = np.float32(-1e-4)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        ax, ay = (points[a, 0] + 1) * scale - 0.5 - left, (points[a, 1] + 1) * scale - 0.5 - top
-        bx, by = (points[b, 0] + 1) * scale - 0.5 - left, (points[b, 1] + 1) * scale - 0.5 - top
-        cx, cy = (points[c, 0] + 1) * scale - 0.5 - left, (points[c, 1] + 1) * scale - 0.5 - top
+        ax, ay, bx, by, cx, cy = px[a], py[a], px[b], py[b], px[c], py[c]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area >= 0:  # y points down here, so the front is wound clockwise
+            continue
         x_from, x_to = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))), width - 1)
         y_from, y_to = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))), height - 1)
         if x_from > x_to or y_from > y_to:
             continue
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area >= 0:  # y points down here, so the front is wound clockwise
-            continue
-        inverse = 1.0 / area
+        inverse = np.float32(1) / area
+        wb_x, wb_y = (cy - ay) * inverse, (ax - cx) * inverse
+        wc_x, wc_y = (ay - by) * inverse, (bx - ax) * inverse
+        za, zb, zc = pz[a], pz[b] - pz[a], pz[c] - pz[a]
         for y in range(y_from, y_to + 1):
+            dy = np.float32(y) - ay
             for x in range(x_from, x_to + 1):
-                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) * inverse
-                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * inverse
-                wa = 1.0 - wb - wc
-                if wa < -1e-4 or wb < -1e-4 or wc < -1e-4:
+                dx = np.float32(x) - ax
+                wb = dx * wb_x + dy * wb_y
+                wc = dx * wc_x + dy * wc_y
+                if wb < edge or wc < edge or np.float32(1) - wb - wc < edge:
                     continue
-                z = wa * points[a, 2] + wb * points[b, 2] + wc * points[c, 2]
+                z = za + wb * zb + wc * zc
                 if z >= depth[y, x]:
                     continue
                 depth[y, x] = z
                 parts[y, x] = labels[t]
                 for k in range(count):
-                    values[y, x, k] = wa * attributes[a, k] + wb * attributes[b, k] + wc * attributes[c, k]
+                    start = attributes[a, k]
+                    values[y, x, k] = start + wb * (attributes[b, k] - start) + wc * (attributes[c, k] - start)
 
 
 @numba.njit(nogil=True, cache=True)
