@@ -5,7 +5,12 @@ A name ends in the side (the model's) and, where there are several, a number; `M
 
 from typing import Final
 
-KEYPOINT_NAMES: Final[tuple[str, ...]] = tuple(
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+KEYPOINT_NAMES: Final = _words(
     """
     mouth_corner_left mouth_corner_right lip_upper_outer_middle lip_upper_outer_left_0 lip_upper_outer_right_0
     lip_upper_outer_left_1 lip_upper_outer_right_1 lip_upper_outer_left_2 lip_upper_outer_right_2
@@ -31,7 +36,7 @@ KEYPOINT_NAMES: Final[tuple[str, ...]] = tuple(
     surface_left_24 surface_right_24 surface_left_25 surface_right_25 surface_left_26 surface_right_26
     surface_left_27 surface_right_27 surface_left_28 surface_right_28 surface_left_29 surface_right_29
     surface_left_30 surface_right_30 surface_left_31 surface_right_31
-    """.split()
+    """
 )
 
 

@@ -16,10 +16,10 @@ FIELD_OF_VIEW = 17.0
 def portrait_camera(eyes: FloatArray, height: float = 3.2, yaw: float = 0.0) -> Camera:
     """A camera whose picture is `height` dm high at the face, `yaw` radians off the axis of a head whose eyes' middle
     is `eyes` (3,): head and shoulders as in a video call."""
-    at = np.array([0.0, eyes[1] - 0.20, eyes[2] - 1.0])
     distance = height / 2 / np.tan(np.radians(FIELD_OF_VIEW) / 2)
-    eye = at + [np.sin(yaw) * distance, 0.25, np.cos(yaw) * distance]
-    return Camera(tuple(map(float, eye)), tuple(map(float, at)), FIELD_OF_VIEW)
+    y, z = float(eyes[1]) - 0.20, float(eyes[2]) - 1.0
+    eye = (float(np.sin(yaw) * distance), y + 0.25, z + float(np.cos(yaw) * distance))
+    return Camera(eye, (0.0, y, z), FIELD_OF_VIEW)
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,7 @@ _ROSE = {"lip_tint": (1.0, 0.72, 0.72), "lip_recolour": 0.6}
 _BERRY = {"lip_tint": (0.9, 0.48, 0.48), "lip_recolour": 0.55}
 _BLACK, _GREY, _BLOND, _RED = (0.02, 0.015, 0.012), (0.3, 0.29, 0.28), (0.42, 0.30, 0.14), (0.20, 0.06, 0.025)
 
+# fmt: off
 TRAINING: tuple[Identity, ...] = (
     _extra("t00", 1, 0.0, 0.42, (0.65, 0.2, 0.15), _FEMALE, "long01", _TEE_F, iris="bluegreen", **_LONG, **_ROSE,
            **_dyed((0.02, 0.06, 0.09))),
@@ -179,7 +180,8 @@ TRAINING: tuple[Identity, ...] = (
            **_dyed((0.2, 0.2, 0.22), (0.05, 0.05, 0.05))),
     _extra("t06", 25, 0.0, 0.48, (0.2, 0.2, 0.6), _MID_DARK_F, "afro01", _SUIT_F, **_LONG, **_BERRY,
            hair_colour=_BLACK, hair_recolour=0.8),
-    _extra("t07", 26, 1.0, 0.5, (0.4, 0.3, 0.3), _MALE + "3", "short04", _SUIT_M, brows="eyebrow009", iris="brownlight"),
+    _extra("t07", 26, 1.0, 0.5, (0.4, 0.3, 0.3), _MALE + "3", "short04", _SUIT_M, brows="eyebrow009",
+           iris="brownlight"),
     _extra("t08", 55, 0.0, 0.78, (1.0, 0.0, 0.0), _OLD_F, "ponytail01", _JERSEY_F, brows="eyebrow006",
            lashes="eyelashes04", iris="lightblue", brow_colour=(0.2, 0.17, 0.15), **_dyed((0.10, 0.03, 0.06), _GREY)),
     _extra("t09", 61, 1.0, 0.8, (0.9, 0.1, 0.0), _OLD_M, "short02", _SHIRT_M, brows="eyebrow012", iris="grey",
@@ -215,3 +217,4 @@ HELD_OUT: tuple[Identity, ...] = (
     _extra("h1", 4, 1.0, 0.48, (0.25, 0.75, 0.0), _MALE + "3", "short04", _TEE_M, brows="eyebrow010",
            **_dyed((0.07, 0.08, 0.085))),
 )
+# fmt: on

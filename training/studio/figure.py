@@ -13,9 +13,10 @@ from engines.head_mesh import bone_transforms, rotation
 from engines.media import Motion
 from training.studio.assets import Assets, Face, Points, Proxy
 from training.studio.identity import Identity, shape
-from training.studio.rasterizer import Kind, Material, Rasterizer, Surface, bleed
+from training.studio.rasterizer import Rasterizer
 from training.studio.rig import Binding, Blendshape, blendshapes, eye_centers, head_joints, side_of_vertex
 from training.studio.subdivision import Corners, corners, select, subdivide, vertex_normals
+from training.studio.surface import Kind, Material, Surface, bleed
 
 EYES, TEETH, TONGUE = "eyes/high-poly", "teeth/teeth_base", "tongue/tongue01"
 TEETH_DROP = np.array([0.0, -0.045, 0.0])
@@ -65,7 +66,8 @@ class Wardrobe:
             cut = corners(fine.faces, fine.face_uvs)
             used, vertices = np.unique(cut.vertices, return_inverse=True)
             first = {int(used[vertex]): corner for corner, vertex in reversed(list(enumerate(vertices)))}
-            shadow = np.array([[first[f[0]], first[f[k]], first[f[k + 1]]] for f in faces for k in range(1, len(f) - 1)])
+            fans = [(f[0], f[k], f[k + 1]) for f in faces for k in range(1, len(f) - 1)]
+            shadow = np.array([[first[vertex] for vertex in fan] for fan in fans])
             joined = Corners(vertices, cut.uvs, cut.triangles)
             uvs = fine.uv_matrix @ base.uvs
             self._cuts["body"] = Cut(fine.matrix[used].tocsr(), joined, uvs, shadow.astype(np.int32))
@@ -152,7 +154,7 @@ class Figure:
         return bindings
 
     def _diffuse(self, folder: str) -> NDArray[np.uint8]:
-        found = sorted(path for path in (self.assets.root / folder).glob("*diffuse.*") if path.suffix in (".png", ".jpg"))
+        found = [p for p in (self.assets.root / folder).glob("*diffuse.*") if p.suffix in (".png", ".jpg")]
         if not found:
             raise FileNotFoundError(f"no *diffuse.png or .jpg in {self.assets.root / folder}")
         return self.assets.texture(f"{folder}/{found[0].name}")
@@ -160,15 +162,13 @@ class Figure:
     def _add(self, folder: str, material: Material, chosen: NDArray[np.bool_] | None = None) -> None:
         cut = self.wardrobe.proxy(folder) if folder != "body" else self.wardrobe.body()
         triangles = cut.corners.triangles if chosen is None else cut.corners.triangles[chosen]
-        surface = Surface(
-            self.rasterizer,
+        surface = self.rasterizer.add(
             material,
             cut.corners.vertices,
             cut.uvs[cut.corners.uvs].astype(np.float32),
             triangles,
             cut.shadow_triangles,
         )
-        self.rasterizer.add(surface)
         self._layers.append(_Layer(surface, self.shapes[folder], cut.refine.astype(np.float32), folder == EYES))
 
     def _add_skin(self) -> None:
@@ -218,13 +218,13 @@ class Figure:
     def _occlusion(self, kind: Kind, vertices: FloatArray, lips: float) -> FloatArray | None:
         """Teeth and tongue darken with their depth behind the lips; eyeballs towards their rim and under the lid."""
         if kind in (Kind.TEETH, Kind.TONGUE):
-            return np.exp(-1.6 * np.maximum(0, lips - vertices[:, 2] - 0.12))
+            return np.exp(-1.6 * np.maximum(0, lips - vertices[:, 2] - 0.12)).astype(np.float32)
         if kind != Kind.EYE:
             return None
         away = vertices - self.eye_centers[side_of_vertex(vertices) - 1]
         rim = np.clip((np.hypot(away[:, 0], away[:, 1]) - 0.05) / 0.09, 0, 1)
         lid = np.clip((away[:, 1] - 0.01) / 0.06, 0, 1)
-        return np.clip(1 - 0.5 * rim - 0.35 * lid, 0.15, 1)
+        return np.clip(1 - 0.5 * rim - 0.35 * lid, 0.15, 1).astype(np.float32)
 
     @property
     def light_center(self) -> Points:
@@ -236,4 +236,5 @@ class Figure:
 def turn_eyes(vertices: FloatArray, centers: FloatArray, turn: FloatArray) -> FloatArray:
     """Turn eyeballs (N, 3), left and right told apart by x, about `centers` (2, 3)."""
     pivot = centers[side_of_vertex(vertices) - 1]
-    return (vertices - pivot) @ turn.T + pivot
+    turned: FloatArray = ((vertices - pivot) @ turn.T + pivot).astype(np.float32)
+    return turned

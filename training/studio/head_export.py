@@ -76,7 +76,7 @@ def head_mesh(figure: Figure) -> HeadMesh:
     parts.append(np.full(len(tongue_triangles), Part.TONGUE))
 
     body = figure.shapes["body"]
-    shapes = [(body, used), (teeth, slice(None)), (tongue, slice(None))]
+    shapes = [(body, used), (teeth, np.arange(len(teeth.neutral))), (tongue, np.arange(len(tongue.neutral)))]
     deltas: FloatArray = np.concatenate(
         [
             np.zeros((EXPRESSION_SIZE, *shape.neutral[rows].shape), np.float32)

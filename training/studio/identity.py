@@ -14,7 +14,8 @@ class Identity:
     """One person. `gender` 0 female to 1 male; `age`, `weight` and `muscle` 0 to 1 (age .5 is 25 years, 1 is 90);
     `race` the shares of MakeHuman's caucasian, asian and african meshes; `sliders` name shape targets as
     ``folder/name|negative|positive`` with a weight of -1 to 1. Colours are linear RGB; the `*_recolour` values say how
-    far (0 to 1) a colour replaces that of the texture. `picture_height` (dm) and `camera_yaw` (radians) frame the picture."""
+    far (0 to 1) a colour replaces that of the texture. `picture_height` (dm) and `camera_yaw` (radians) frame the
+    picture; `key_light` and `key_side` are those of `camera.studio_lights`."""
 
     id: str
     gender: float

@@ -5,10 +5,8 @@ sum. A G-buffer holds irradiance, albedo and gloss; the irradiance of skin is bl
 blended on top, far triangles first; pictures are supersampled and tone-mapped.
 """
 
-from dataclasses import dataclass
-from enum import IntEnum
+from typing import Any
 
-import cv2
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +15,7 @@ from engines.expression import FloatArray
 from engines.head_mesh import Camera
 from training.studio import shaders
 from training.studio.camera import Lights
-from training.studio.identity import Colour
-from training.studio.subdivision import vertex_normals
+from training.studio.surface import Kind, Material, Surface
 
 EXPOSURE = 1.25
 DIFFUSION_RADIUS = 0.06
@@ -27,53 +24,17 @@ SHADOW_RADIUS = 2.7
 """Decimetres around the subject that the shadow maps cover."""
 
 
-class Kind(IntEnum):
-    """How a surface is shaded (the numbers are those of the shaders)."""
-
-    SKIN = 0
-    EYE = 1
-    TEETH = 2
-    TONGUE = 3
-    CLOTH = 4
-    HAIR = 6
-    BROW = 7
-    CORNEA = 8
-
-
-@dataclass(frozen=True)
-class Material:
-    """A kind of surface with its picture, uint8 RGBA (h, w, 4), bottom row first; `mask` as `Assets.skin_mask`."""
-
-    kind: Kind
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8] | None = None
-    tint: Colour = (1.0, 1.0, 1.0)
-    recolour: float = 0.0
-    contrast: float = 2.0
-    bump: float = 0.0
-    roughness: float = 0.5
-    lip: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 0.0)
-    iris_tint: Colour = (1.0, 1.0, 1.0)
-    opaque_above: float = 1.01
-    casts_shadow: bool = True
-
-
-def bleed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fill the colour of transparent texels from their neighbours, against dark fringes in the smaller mipmaps."""
-    alpha = image[..., 3:].astype(np.float32) / 255
-    colour = image[..., :3].astype(np.float32) * alpha
-    filled, weight = colour.copy(), alpha.copy()
-    for size in (3, 9, 31, 91):
-        near = cv2.blur(alpha, (size, size))[..., None]
-        empty = (weight < 0.05) & (near > 1e-4)
-        filled = np.where(empty, cv2.blur(colour, (size, size)) / np.maximum(near, 1e-4), filled)
-        weight = np.where(empty, 1, weight)
-    solid = np.where(alpha > 0.05, image[..., :3], filled).clip(0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.dstack([solid, image[..., 3]]))
-
-
 def _bytes(matrix: NDArray[np.floating]) -> bytes:
     return np.ascontiguousarray(np.asarray(matrix, np.float32).T).tobytes()
+
+
+def _set(program: Any, **uniforms: Any) -> None:
+    """Set uniforms by name, arrays and matrices from their bytes."""
+    for name, value in uniforms.items():
+        if isinstance(value, bytes):
+            program[name].write(value)
+        else:
+            program[name].value = value
 
 
 def _look(eye: NDArray[np.floating], at: NDArray[np.floating], up: tuple[float, float, float]) -> NDArray[np.float64]:
@@ -92,97 +53,25 @@ def _perspective(zoom: float, near: float = 1.0, far: float = 60.0) -> NDArray[n
     return projection
 
 
-class Surface:
-    """A mesh on the graphics card: corners with a place, a normal, a texture coordinate and an occlusion."""
-
-    def __init__(
-        self,
-        rasterizer: "Rasterizer",
-        material: Material,
-        vertices: NDArray[np.int64],
-        uvs: FloatArray,
-        triangles: NDArray[np.int32],
-        shadow_triangles: NDArray[np.int32] | None = None,
-    ) -> None:
-        context = rasterizer.context
-        self.material, self.vertices, self.triangles = material, vertices, triangles
-        self.faces = vertices[triangles]
-        image = material.image
-        self.image = context.texture((image.shape[1], image.shape[0]), 4, image.tobytes())
-        self.image.build_mipmaps()
-        self.image.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-        self.mask = None
-        if material.mask is not None:
-            self.mask = context.texture(material.mask.shape[1::-1], 4, material.mask.tobytes())
-            self.mask.build_mipmaps()
-            self.mask.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-        self.points = context.buffer(reserve=len(vertices) * 24, dynamic=True)
-        self.uv = context.buffer(uvs.astype(np.float32).tobytes())
-        self.occlusion = context.buffer(np.ones(len(vertices), np.float32).tobytes(), dynamic=True)
-        self.index = context.buffer(triangles.astype(np.int32).tobytes(), dynamic=True)
-        shadow = triangles if shadow_triangles is None else shadow_triangles
-        self.shadow_index = context.buffer(shadow.astype(np.int32).tobytes())
-        names = ("in_position", "in_normal", "in_uv", "in_occlusion")
-
-        def array(program: moderngl.Program, index: moderngl.Buffer) -> moderngl.VertexArray:
-            has = [name for name in names if name in program]
-            parts = [
-                (self.points, "3f 3f" if "in_normal" in has else "3f 12x", *[n for n in names[:2] if n in has]),
-                (self.uv, "2f", "in_uv"),
-            ]
-            if "in_occlusion" in has:
-                parts.append((self.occlusion, "1f", "in_occlusion"))
-            return context.vertex_array(program, parts, index)
-
-        main = rasterizer.cards if material.kind >= Kind.HAIR else rasterizer.surface
-        self.drawn = array(main, self.index)
-        self.prepass = array(rasterizer.depth, self.index)
-        self.shadow = array(rasterizer.shadow, self.shadow_index)
-
-    def update(
-        self,
-        positions: FloatArray,
-        occlusion: FloatArray | None = None,
-        sort_from: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Move to `positions` (vertices, 3); `occlusion` (vertices,) 0 dark to 1 open; far triangles come first when
-        seen from `sort_from` (3,)."""
-        packed = np.empty((len(self.vertices), 6), np.float32)
-        packed[:, :3] = positions[self.vertices]
-        packed[:, 3:] = vertex_normals(positions, self.faces)[self.vertices]
-        self.points.write(packed.tobytes())
-        if occlusion is not None:
-            self.occlusion.write(occlusion[self.vertices].astype(np.float32).tobytes())
-        if sort_from is not None:
-            centres = positions[self.faces].mean(1)
-            order = np.argsort(-((centres - sort_from) ** 2).sum(1))
-            self.index.write(np.ascontiguousarray(self.triangles[order].astype(np.int32)).tobytes())
-
-    def release(self) -> None:
-        """Give the graphics memory back."""
-        arrays = (self.drawn, self.prepass, self.shadow)
-        buffers = (self.points, self.uv, self.occlusion, self.index, self.shadow_index, self.image, self.mask)
-        for resource in (*arrays, *buffers):
-            if resource is not None:
-                resource.release()
-
-
 class Rasterizer:
     """Draws square pictures of `size` pixels. One per process: it owns the OpenGL context."""
 
     def __init__(self, size: int = 512, supersampling: int = 2, shadow_size: int = 1024) -> None:
-        self.context = context = moderngl.create_context(standalone=True, backend="egl")
+        headless: Any = {"backend": "egl"}
+        self.context = context = moderngl.create_context(standalone=True, **headless)
         self.size, self.supersampling, self.shadow_size = size, supersampling, shadow_size
         self.wide = wide = size * supersampling
-        self.surface = context.program(shaders.VERTEX, shaders.SURFACE)
-        self.cards = context.program(shaders.VERTEX, shaders.CARDS)
-        self.depth = context.program(shaders.VERTEX, shaders.DEPTH)
-        self.shadow = context.program(shaders.SHADOW_VERTEX, shaders.SHADOW)
-        self._screen = {
-            name: context.program(shaders.SCREEN_VERTEX, source)
-            for name, source in (("blur", shaders.DIFFUSION), ("compose", shaders.COMPOSE), ("tone", shaders.TONE))
+        sources = {
+            "surface": (shaders.VERTEX, shaders.SURFACE),
+            "cards": (shaders.VERTEX, shaders.CARDS),
+            "depth": (shaders.VERTEX, shaders.DEPTH),
+            "shadow": (shaders.SHADOW_VERTEX, shaders.SHADOW),
+            "blur": (shaders.SCREEN_VERTEX, shaders.DIFFUSION),
+            "compose": (shaders.SCREEN_VERTEX, shaders.COMPOSE),
+            "tone": (shaders.SCREEN_VERTEX, shaders.TONE),
         }
-        self._screen_arrays = {name: context.vertex_array(program, []) for name, program in self._screen.items()}
+        self._programs = {name: context.program(*pair) for name, pair in sources.items()}
+        self._screen = {name: context.vertex_array(self._programs[name], []) for name in ("blur", "compose", "tone")}
 
         def target(dtype: str = "f2") -> moderngl.Texture:
             texture = context.texture((wide, wide), 4, dtype=dtype)
@@ -204,8 +93,18 @@ class Rasterizer:
         self._backdrop: moderngl.Texture | None = None
         self.surfaces: list[Surface] = []
 
-    def add(self, surface: Surface) -> None:
+    def add(
+        self,
+        material: Material,
+        vertices: NDArray[np.int64],
+        uvs: FloatArray,
+        triangles: NDArray[np.int32],
+        shadow_triangles: NDArray[np.int32] | None = None,
+    ) -> Surface:
+        """Bring in a mesh: see `Surface`."""
+        surface = Surface(self.context, self._programs, material, vertices, uvs, triangles, shadow_triangles)
         self.surfaces.append(surface)
+        return surface
 
     def clear(self) -> None:
         """Release all surfaces."""
@@ -247,37 +146,40 @@ class Rasterizer:
             matrix = box @ _look(center + direction * 6, center, up)
             matrices.append(matrix)
             target.viewport = target.scissor = ((index % 4) * tile, (index // 4) * tile, tile, tile)
-            self.shadow["light"].write(_bytes(matrix))
+            _set(self._programs["shadow"], light=_bytes(matrix))
             for surface in self.surfaces:
                 if surface.material.casts_shadow:
-                    self.shadow["kind"].value = surface.material.kind
+                    _set(self._programs["shadow"], kind=surface.material.kind)
                     surface.image.use(0)
                     surface.shadow.render()
-        target.scissor = None
+        target.scissor = (0, 0, self.shadow_size, self.shadow_size)
         return matrices
 
     def _set_view(self, camera: Camera, lights: Lights, matrices: list[NDArray[np.float64]]) -> None:
         eye, at = np.array(camera.eye), np.array(camera.at)
-        view = _bytes(_look(eye, at, (0.0, 1.0, 0.0)))
-        projection = _bytes(_perspective(1 / np.tan(np.radians(camera.fov_degrees) / 2)))
-        for program in (self.surface, self.cards, self.depth):
-            program["view"].write(view)
-            program["projection"].write(projection)
-        for program in (self.surface, self.cards):
-            program["light_matrix"].write(b"".join(_bytes(matrix) for matrix in matrices))
-            program["light_direction"].write(lights.directions.tobytes())
-            program["light_colour"].write(lights.colours.tobytes())
-            program["eye"].value = camera.eye
-            program["shadow"].value, program["image"].value = 1, 0
-            program["tile"].value, program["bias"].value = 1 / self.shadow_size, 0.0022
-            program["normal_offset"].value = 0.028
         distance = float(np.linalg.norm(eye - at))
-        self.surface["mask"].value = 2
-        self.surface["reference_depth"].value = distance
-        self._screen["blur"]["reference_depth"].value = distance
+        place = {
+            "view": _bytes(_look(eye, at, (0.0, 1.0, 0.0))),
+            "projection": _bytes(_perspective(1 / np.tan(np.radians(camera.fov_degrees) / 2))),
+        }
+        light = {
+            "light_matrix": b"".join(_bytes(matrix) for matrix in matrices),
+            "light_direction": lights.directions.tobytes(),
+            "light_colour": lights.colours.tobytes(),
+            "eye": camera.eye,
+            "shadow": 1,
+            "image": 0,
+            "tile": 1 / self.shadow_size,
+            "bias": 0.0022,
+            "normal_offset": 0.028,
+        }
+        _set(self._programs["depth"], **place)
+        _set(self._programs["cards"], **place, **light)
+        _set(self._programs["surface"], **place, **light, mask=2, reference_depth=distance)
+        _set(self._programs["blur"], reference_depth=distance)
 
     def _draw_gbuffer(self) -> None:
-        context, program = self.context, self.surface
+        context = self.context
         self._shadows.use(1)
         self._into_gbuffer.use()
         self._into_gbuffer.clear(0, 0, 0, 0)
@@ -292,7 +194,7 @@ class Rasterizer:
         context.depth_func = "<"
         for surface in solid:
             cull(surface)
-            self.depth["kind"].value = surface.material.kind
+            _set(self._programs["depth"], kind=surface.material.kind)
             surface.prepass.render()
         context.depth_func = "<="
         for surface in solid:
@@ -300,41 +202,39 @@ class Rasterizer:
             material = surface.material
             if surface.mask is not None:
                 surface.mask.use(2)
-            for name in ("kind", "tint", "recolour", "bump", "roughness", "lip", "iris_tint"):
-                program[name].value = getattr(material, name)
+            names = ("kind", "tint", "recolour", "bump", "roughness", "lip", "iris_tint")
+            _set(self._programs["surface"], **{name: getattr(material, name) for name in names})
             surface.drawn.render()
         context.disable(moderngl.CULL_FACE | moderngl.DEPTH_TEST)
 
     def _blur(self, zoom: float) -> None:
-        program = self._screen["blur"]
-        program["lit"].value, program["scale"].value = 0, DIFFUSION_RADIUS * zoom * 0.5
+        _set(self._programs["blur"], lit=0, scale=DIFFUSION_RADIUS * zoom * 0.5)
         passes = ((self._lit, self._into_blurred, (1, 0)), (self._blurred, self._into_lit, (0, 1)))
         for source, target, direction in passes:
             target.use()
             source.use(0)
-            program["direction"].value = direction
-            self._screen_arrays["blur"].render(vertices=3)
+            _set(self._programs["blur"], direction=direction)
+            self._screen["blur"].render(vertices=3)
 
     def _compose(self) -> None:
         if self._backdrop is None:
             raise RuntimeError("set_backdrop comes before render")
         self._into_picture.use()
         self._into_picture.depth_mask = False
-        program = self._screen["compose"]
         layers = {"lit": self._lit, "albedo": self._albedo, "gloss": self._gloss, "backdrop": self._backdrop}
         for unit, (name, texture) in enumerate(layers.items()):
             texture.use(unit)
-            program[name].value = unit
-        self._screen_arrays["compose"].render(vertices=3)
+            _set(self._programs["compose"], **{name: unit})
+        self._screen["compose"].render(vertices=3)
 
     def _draw_cards(self) -> None:
-        context, program = self.context, self.cards
+        context, program = self.context, self._programs["cards"]
         context.enable(moderngl.DEPTH_TEST)
         self._shadows.use(1)
         cards = sorted((s for s in self.surfaces if s.material.kind >= Kind.HAIR), key=lambda s: -s.material.kind)
         for blended in (0, 1):
             self._into_picture.depth_mask = not blended
-            program["blended"].value = blended
+            _set(program, blended=blended)
             if blended:
                 context.enable(moderngl.BLEND)
                 context.blend_func = (moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
@@ -342,9 +242,8 @@ class Rasterizer:
                 material = surface.material
                 if blended or material.opaque_above <= 1:
                     surface.image.use(0)
-                    for name in ("kind", "tint", "recolour", "contrast"):
-                        program[name].value = getattr(material, name)
-                    program["cut"].value = material.opaque_above
+                    names = ("kind", "tint", "recolour", "contrast")
+                    _set(program, cut=material.opaque_above, **{name: getattr(material, name) for name in names})
                     surface.drawn.render()
         self._into_picture.depth_mask = True
         context.disable(moderngl.BLEND | moderngl.DEPTH_TEST)
@@ -352,9 +251,8 @@ class Rasterizer:
     def _develop(self) -> NDArray[np.uint8]:
         self._out.use()
         self._picture.use(0)
-        program = self._screen["tone"]
-        program["picture"].value, program["samples"].value = 0, self.supersampling
-        program["exposure"].value, program["pixel"].value = EXPOSURE, (1 / self.wide, 1 / self.wide)
-        self._screen_arrays["tone"].render(vertices=3)
+        pixel = (1 / self.wide, 1 / self.wide)
+        _set(self._programs["tone"], picture=0, samples=self.supersampling, exposure=EXPOSURE, pixel=pixel)
+        self._screen["tone"].render(vertices=3)
         pixels = np.frombuffer(self._out.read(components=3, alignment=1), np.uint8)
         return np.ascontiguousarray(pixels.reshape(self.size, self.size, 3)[::-1])

@@ -41,7 +41,7 @@ class Recipe:
 
 
 def _sided() -> dict[str, Recipe]:
-    recipes = {}
+    recipes: dict[str, Recipe] = {}
     for side in ("Left", "Right"):
         eye, brow, own = f"eye-{side.lower()}", f"eyebrows-{side.lower()}", side.lower()
         part = {"mouth-parling": 0.35, "mouth-open": 0.06}
@@ -80,9 +80,7 @@ RECIPES: dict[str, Recipe] = _sided() | {
     "mouthClose": Recipe(
         {"mouth-open": -0.05, "mouth-parling": -0.25, "mouth-compression": 0.25, "mouth-elevation": 0.10}
     ),
-    "mouthFunnel": Recipe(
-        {"mouth-pursing": 0.35, "mouth-protusion": 0.15, "mouth-parling": 0.30, "mouth-open": 0.06}
-    ),
+    "mouthFunnel": Recipe({"mouth-pursing": 0.35, "mouth-protusion": 0.15, "mouth-parling": 0.30, "mouth-open": 0.06}),
     "mouthPucker": Recipe({"mouth-pursing": 1.0, "mouth-protusion": 0.10, "mouth-parling": -0.30, "mouth-open": -0.12}),
     "mouthLeft": Recipe(poses={"MouthMoveLeft": 0.7}),
     "mouthRight": Recipe(poses={"MouthMoveRight": 0.7}),
@@ -113,7 +111,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class Blendshape:
-    """`neutral` (N, 3), `deltas` (EXPRESSION_SIZE, N, 3) or None where an expression moves nothing, `skinning` (N, 4)."""
+    """`neutral` (N, 3), `skinning` (N, 4), `deltas` (EXPRESSION_SIZE, N, 3) or None where nothing is expressed."""
 
     neutral: FloatArray
     deltas: FloatArray | None

@@ -1,6 +1,7 @@
 """Which motions the studio shows: visemes, fixed states, a talking sequence and random mixes."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.expression import EXPRESSION_INDEX, LIP_NAMES, LIP_SIZE, FloatArray, expression_from_lips
 from engines.media import HeadPose, Motion
@@ -70,9 +71,10 @@ def sequence(count: int = 24) -> list[Motion]:
         share = at - before
         share = share * share * (3 - 2 * share)
         shut = max(0.0, 1 - abs(index - count // 2) / 3)
-        swing = np.radians([2 * np.sin(index * 0.17), 6 * np.sin(index * 0.2), 1.5 * np.sin(index * 0.13)])
+        pitch, yaw, roll = np.radians([2 * np.sin(index * 0.17), 6 * np.sin(index * 0.2), 1.5 * np.sin(index * 0.13)])
         lips = (1 - share) * stops[before] + share * stops[before + 1]
-        frames.append(motion(lips.astype(np.float32), blink=(shut, shut), pose=HeadPose(*map(float, swing))))
+        pose = HeadPose(float(pitch), float(yaw), float(roll))
+        frames.append(motion(lips.astype(np.float32), blink=(shut, shut), pose=pose))
     return frames
 
 
@@ -80,6 +82,7 @@ def _random_lips(rng: np.random.Generator) -> FloatArray:
     """A convex mix of up to three visemes, each channel off by 15 %, sometimes with an unusual jaw."""
     names = list(VISEMES)
     kind = rng.random()
+    lips: NDArray[np.floating]
     if kind < 0.2:
         lips = lips_of(names[rng.integers(len(names))])
     elif kind < 0.85:
@@ -89,7 +92,7 @@ def _random_lips(rng: np.random.Generator) -> FloatArray:
     else:
         chosen = rng.choice(len(names), 3, replace=False)
         shares = rng.dirichlet(np.ones(3))
-        lips = sum((share * lips_of(names[n]) for share, n in zip(shares, chosen, strict=True)), np.zeros(LIP_SIZE))
+        lips = shares @ np.stack([lips_of(names[n]) for n in chosen])
     lips = lips * (1 + rng.uniform(-0.15, 0.15, LIP_SIZE))
     jaw, close, part = (LIP_NAMES.index(name) for name in ("jawOpen", "mouthClose", "mouthPart"))
     extreme = rng.random()
@@ -134,8 +137,8 @@ def _random_others(rng: np.random.Generator) -> dict[str, float]:
         else:
             both(stem, rng.uniform(0, 0.7), skew=0.5)
     if rng.random() < 0.12:
-        rare = ("mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "cheekPuff", "jawForward")
-        others[rare[rng.integers(len(rare))]] = rng.uniform(0, 0.8)
+        middle = ("mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "cheekPuff", "jawForward")
+        others[middle[rng.integers(len(middle))]] = rng.uniform(0, 0.8)
     return others
 
 
@@ -151,6 +154,6 @@ def random_motion(rng: np.random.Generator) -> Motion:
         gaze = (float(np.radians(rng.uniform(-10, 10))), float(np.radians(rng.uniform(-15, 15))))
     reach = 0.15 if rng.random() < 0.25 else 1.0
     pitch, yaw, roll = np.radians(reach * rng.uniform(-1, 1, 3) * (8, 15, 5))
-    shift = rng.normal(0, (0.03, 0.02, 0.04))
-    pose = HeadPose(float(pitch), float(yaw), float(roll), tuple(map(float, shift)))
+    x, y, z = rng.normal(0, (0.03, 0.02, 0.04))
+    pose = HeadPose(float(pitch), float(yaw), float(roll), (float(x), float(y), float(z)))
     return motion(lips, others, (float(shut), float(other)), gaze, pose)

@@ -28,7 +28,8 @@ float visible(int i, vec3 p) {  // three shadow taps in the light's tile of the 
   vec4 q = light_matrix[i] * vec4(p, 1); vec3 s = q.xyz * .5 + .5;
   vec2 at = vec2(i % 4, i / 4) * .25 + clamp(s.xy, .004, .996) * .25;
   float d = s.z - bias; vec2 t = vec2(tile * .7);
-  float sum = texture(shadow, vec3(at + vec2(-t.x, -t.y * .5), d)) + texture(shadow, vec3(at + vec2(t.x, -t.y * .5), d));
+  float sum = texture(shadow, vec3(at + vec2(-t.x, -t.y * .5), d));
+  sum += texture(shadow, vec3(at + vec2(t.x, -t.y * .5), d));
   return (sum + texture(shadow, vec3(at + vec2(0., t.y), d))) * .3333;
 }
 float ggx(vec3 n, vec3 h, vec3 v, vec3 l, float a) {
@@ -131,8 +132,10 @@ void main() {
   for (int i = 0; i < LIGHTS; i++) {
     vec3 l = light_direction[i]; float s = visible(i, from), nl = dot(n, l);
     sum += light_colour[i] * (albedo * clamp((nl + .5) / 2.1, 0., 1.) * mix(.38, 1., s));
-    if (kind == 6 && nl > 0.)
-      sum += light_colour[i] * s * ggx(n, normalize(l + v), v, l, .36) * .07 * (.12 + 2.5 * luminance) * sheen * 3.14159;
+    if (kind == 6 && nl > 0.) {
+      float lobe = ggx(n, normalize(l + v), v, l, .36);
+      sum += light_colour[i] * s * lobe * .07 * (.12 + 2.5 * luminance) * sheen * 3.14159;
+    }
   }
   colour = vec4(sum * a, a);
 }"""
@@ -153,7 +156,7 @@ void main() { if (kind >= 4 && texture(image, uv).a < .5) discard; }"""
 
 SCREEN_VERTEX = """#version 330
 out vec2 at;
-void main() { vec2 p = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2); at = p; gl_Position = vec4(p * 2. - 1., 0, 1); }"""
+void main() { at = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2); gl_Position = vec4(at * 2. - 1., 0, 1); }"""
 
 DIFFUSION = """#version 330
 uniform sampler2D lit; uniform vec2 direction; uniform float scale, reference_depth; in vec2 at; out vec4 colour;

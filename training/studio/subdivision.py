@@ -113,9 +113,7 @@ def subdivide(count: int, faces: list[Face], uv_count: int, face_uvs: list[Face]
         uv_entries += [(uv_count + index, corner, 1 / len(face)) for corner in face]
     uv_entries += [(number, corner, 0.5) for edge, number in uv_edges.items() for corner in edge]
     uv_matrix = _matrix(uv_entries, (uv_count + len(faces) + len(uv_edges), uv_count))
-    return Subdivision(
-        matrix, uv_matrix, _split(faces, edges, count), _split(face_uvs, uv_edges, uv_count)
-    )
+    return Subdivision(matrix, uv_matrix, _split(faces, edges, count), _split(face_uvs, uv_edges, uv_count))
 
 
 def _matrix(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> sparse.csr_matrix:
@@ -123,7 +121,7 @@ def _matrix(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> sp
     return sparse.csr_matrix((values, (rows, columns)), shape=shape)
 
 
-def vertex_normals(vertices: Points, triangles: NDArray[np.int32]) -> Points:
+def vertex_normals(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> Points:
     """Area-weighted unit normals (V, 3)."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     facing = np.cross(b - a, c - a)
