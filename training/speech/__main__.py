@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +17,30 @@ from training.speech.phonemes import closure
 from training.speech.texts import load
 
 
+def _write(path: Path, texts: Path, minutes: float, shares: dict[str, float], seed: int) -> str:
+    """Generate one shard; its name tells whether it trains or judges."""
+    evaluation = path.name.startswith("test-")
+    seed = int.from_bytes(f"{seed} {path.stem}".encode()[:16], "little")
+    generate(seed, load(texts), minutes * 60, shares, evaluation=evaluation).save(path)
+    return path.stem
+
+
 def _generate(options: argparse.Namespace) -> None:
     """Write the missing shards of the training set and the evaluation sets."""
-    texts = load(options.data / "texts.json")
+    texts = options.data / "texts.json"
+    load(texts)
     jobs = [(f"train-{index:02d}", options.shard_minutes, TRAINING_VOICES) for index in range(options.shards)]
     jobs += [(f"test-{name}", options.test_minutes, {voice: 1.0}) for name, voice in EVALUATION_VOICES.items()]
-    jobs = [job for index, job in enumerate(jobs) if index % options.workers == options.worker]
-    for name, minutes, shares in (bar := tqdm(jobs, unit="shard")):
-        bar.set_description(name)
-        path = options.data / f"{name}.npz"
-        if path.exists():
-            continue
-        evaluation = name.startswith("test-")
-        seed = int.from_bytes(f"{options.seed} {name}".encode()[:16], "little")
-        generate(seed, texts, minutes * 60, shares, evaluation=evaluation).save(path)
+    missing = [job for job in jobs if not (options.data / f"{job[0]}.npz").exists()]
+    # espeak-ng remembers what it said before: a shard is the same again only from a fresh process.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.workers, context, max_tasks_per_child=1) as pool:
+        work = [
+            pool.submit(_write, options.data / f"{name}.npz", texts, minutes, shares, options.seed)
+            for name, minutes, shares in missing
+        ]
+        for shard in (bar := tqdm(as_completed(work), total=len(work), unit="shard")):
+            bar.set_description(shard.result())
 
 
 def _say(options: argparse.Namespace) -> None:
@@ -51,12 +63,11 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("generate", help=_generate.__doc__)
     command.add_argument("--data", type=Path, default=Path("runs/speech"), help="folder of the shards")
-    command.add_argument("--shards", type=int, default=12, help="shards of training speech")
+    command.add_argument("--shards", type=int, default=20, help="shards of training speech")
     command.add_argument("--shard-minutes", type=float, default=30.0)
     command.add_argument("--test-minutes", type=float, default=8.0)
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=int, default=1, help="processes that share the work")
-    command.add_argument("--worker", type=int, default=0, help="which of them this is, from 0")
+    command.add_argument("--workers", type=int, default=2, help="processes")
     command.set_defaults(run=_generate)
     command = commands.add_parser("say", help=_say.__doc__)
     command.add_argument("--text", required=True)

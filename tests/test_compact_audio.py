@@ -1,0 +1,66 @@
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
+
+from torch import Tensor  # noqa: E402
+
+from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio, LogMel  # noqa: E402
+
+
+def network(seed: int = 0) -> CompactAudio:
+    torch.manual_seed(seed)
+    return CompactAudio(width=16, dilations=(1, 2)).eval()
+
+
+def noise(seconds: float, batch: int = 1) -> Tensor:
+    torch.manual_seed(1)
+    return torch.randn(batch, int(seconds * 50) * SAMPLES_PER_FEATURE) * 0.05
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+def test_chunks_of_any_length_equal_the_whole(chunk: int) -> None:
+    net, pcm = network(), noise(0.84, batch=2)
+    with torch.no_grad():
+        whole = net(pcm, *net.start(2))[0]
+        state, parts = net.start(2), []
+        for piece in pcm.split(chunk * SAMPLES_PER_FEATURE, dim=1):
+            part, *state = net(piece, *state)
+            parts.append(part)
+    assert whole.shape == (2, 42, 16)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_the_future_is_not_heard() -> None:
+    net, pcm = network(), noise(0.6)
+    changed = pcm.clone()
+    changed[:, 20 * SAMPLES_PER_FEATURE :] *= -3
+    with torch.no_grad():
+        before, after = (net(sound, *net.start())[0] for sound in (pcm, changed))
+    torch.testing.assert_close(before[:, :20], after[:, :20], atol=0, rtol=0)
+    assert (before[:, 20] - after[:, 20]).abs().max() > 1e-3
+
+
+def test_a_new_state_has_heard_silence() -> None:
+    net, pcm = network(), noise(0.4)
+    quiet = torch.zeros(1, 100 * SAMPLES_PER_FEATURE)
+    with torch.no_grad():
+        _, samples, spectrum, *_ = net(quiet, *net.start())
+        assert not samples.any() and not spectrum.any()
+        heard, fresh = LogMel()(pcm, torch.zeros(1, 1, 240))
+    assert heard.shape == (1, 64, 40) and heard.min() >= 0 and fresh.shape == (1, 1, 240)
+
+
+def test_a_tone_lights_its_band() -> None:
+    time = torch.arange(16_000) / 16_000
+    low, high = (
+        LogMel()(torch.sin(2 * torch.pi * hertz * time)[None] * 0.1, torch.zeros(1, 1, 240))[0][0, :, 50].argmax()
+        for hertz in (300, 3000)
+    )
+    assert 5 <= low <= 12 and 38 <= high <= 46
+
+
+def test_every_weight_learns() -> None:
+    net = network().train()
+    net(noise(0.4), *net.start())[0].square().sum().backward()
+    silent = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert silent == []

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from engines.expression import FloatArray
+from engines.media import SPEECH_RATE
+from training.speech import augment
+
+
+def buzz(seconds: float = 1.0, rate: int = SPEECH_RATE) -> FloatArray:
+    """A voice-like sound: harmonics of 120 Hz, 0.07 RMS, that come and go."""
+    time = np.arange(int(seconds * rate)) / rate
+    sound = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * (1 + np.sin(2 * np.pi * 3 * time))
+    return (sound / sound.std() * 0.07).astype(np.float32)
+
+
+def alignment(one: FloatArray, other: FloatArray) -> int:
+    """Samples by which `other` lags behind `one`."""
+    spectrum = np.fft.rfft(other, 2 * len(one)) * np.conj(np.fft.rfft(one, 2 * len(one)))
+    lag = int(np.argmax(np.fft.irfft(spectrum)))
+    return lag if lag < len(one) else lag - 2 * len(one)
+
+
+def test_resampling_keeps_seconds_and_a_pretended_rate_scales_them() -> None:
+    voice = buzz(rate=22_050)
+    assert len(augment.resampled(voice, 22_050)) == pytest.approx(SPEECH_RATE, rel=1e-3)
+    assert len(augment.resampled(voice, 22_050 * 1.1)) == pytest.approx(SPEECH_RATE / 1.1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "line", [augment.telephone, lambda voice: augment.opus(voice, 24_000)], ids=["telephone", "opus"]
+)
+def test_lines_keep_time_and_voice(line: "object") -> None:
+    assert callable(line)
+    rng = np.random.default_rng(0)
+    voice = (buzz() * np.repeat(rng.random(50), 320)).astype(np.float32)
+    heard = line(voice)
+    assert heard.shape == voice.shape and heard.dtype == np.float32
+    assert abs(alignment(voice, heard)) <= 16
+    assert np.abs(heard - voice).max() > 1e-4
+    assert np.corrcoef(np.abs(heard), np.abs(voice))[0, 1] > 0.7
+
+
+def test_a_room_adds_a_tail_and_keeps_the_onset() -> None:
+    click = np.zeros(SPEECH_RATE, np.float32)
+    click[1000] = 1.0
+    heard = augment.room(np.random.default_rng(0), click)
+    assert np.abs(heard[:990]).max() < 1e-5 and heard[1000] == pytest.approx(1.0, abs=1e-4)
+    assert np.abs(heard[1100:3000]).max() > 1e-3
+
+
+def test_the_same_seed_sounds_the_same() -> None:
+    batch = np.stack([buzz(), buzz()])
+    for effect in (augment.microphone, lambda rng, sound: augment.noise(rng, *sound.shape)):
+        first, second, other = (effect(np.random.default_rng(seed), batch) for seed in (5, 5, 6))
+        np.testing.assert_array_equal(first, second)
+        assert first.dtype == np.float32 and np.abs(first - other).max() > 1e-3
+
+
+def test_noise_has_its_level() -> None:
+    levels = [augment.noise(np.random.default_rng(seed), 4, SPEECH_RATE).std() for seed in range(10)]
+    assert min(levels) > 0.5 and max(levels) < 1.1
+    tones = augment.tones(np.random.default_rng(0), 3, SPEECH_RATE)
+    np.testing.assert_allclose(tones.std(axis=1), 0.05 / np.sqrt(2), rtol=0.02)

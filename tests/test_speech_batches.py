@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("soundfile", reason="training needs soundfile: pip install visavis[train]")
+
+from training.speech.batches import HISTORY_FRAMES, LABEL_DELAY, draw
+from training.speech.dataset import Speech
+
+
+def counting(frames: int = 400) -> Speech:
+    """Speech whose loudness, lips and labels all tell the frame's number (times 255 or 50, circular)."""
+    rng = np.random.default_rng(0)
+    number = np.arange(frames) % 50
+    pcm = (rng.standard_normal((frames, 640)) * 3000).astype(np.int16)
+    lips = np.repeat((number[:, None] * 5).astype(np.uint8), 9, axis=1)
+    return Speech(pcm.reshape(-1), lips, np.repeat(number, 2).astype(np.uint8), np.zeros((0, 2)))
+
+
+def test_lips_lead_and_labels_lag() -> None:
+    batch = draw(np.random.default_rng(0), [counting()], 8, 20)
+    assert batch.pcm.shape == (8, 20 * 640) and batch.pcm.dtype == np.float32 and np.abs(batch.pcm).max() <= 1
+    assert batch.lips.shape == (8, HISTORY_FRAMES + 20, 9) and batch.labels.shape == (8, 40)
+    for lips, labels in zip(batch.lips, batch.labels, strict=True):
+        if lips.any():
+            first = round(float(lips[HISTORY_FRAMES, 0]) * 255 / 5)
+            assert labels[LABEL_DELAY] == first, "four features later the first frame's sound is asked for"
+
+
+def test_the_same_seed_draws_the_same_batch() -> None:
+    one, two = (draw(np.random.default_rng([3, 7]), [counting(), counting()], 4, 16) for _ in range(2))
+    np.testing.assert_array_equal(one.pcm, two.pcm)
+    np.testing.assert_array_equal(one.lips, two.lips)
+
+
+def test_some_items_hold_no_speech_and_ask_for_rest() -> None:
+    batches = [draw(np.random.default_rng(seed), [counting()], 8, 16) for seed in range(60)]
+    at_rest = [not lips.any() for batch in batches for lips in batch.lips]
+    assert 0.02 < np.mean(at_rest) < 0.12
+    for batch in batches:
+        for lips, labels in zip(batch.lips, batch.labels, strict=True):
+            assert lips.any() or not labels.any()
