@@ -4,8 +4,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
+from realtime.engine import Avatars, Engine
 from realtime.settings import Settings
 
 
@@ -30,30 +32,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(parsed: argparse.Namespace) -> int:
-    """Serve until Ctrl-C."""
+    """Load the networks and serve until Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("realtime").setLevel(logging.DEBUG if parsed.verbose else logging.INFO)
     try:
         settings = Settings.load(parsed)
-    except ValueError as error:
+        # The networks take a moment to load: a wrong flag is told without them.
+        from engines import avatar
+        from engines.pipeline import Engine as Networks
+
+        return run(settings, Networks.load(), avatar)
+    except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2
+
+
+def run(settings: Settings, engine: Engine, avatars: Avatars) -> int:
+    """Serve with this engine until Ctrl-C."""
     import uvicorn
 
-    from engines import avatar
-    from engines.pipeline import Engine
     from realtime.app import create_app
 
-    level = logging.DEBUG if parsed.verbose else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("realtime").setLevel(level)
-    try:
-        app = create_app(settings, Engine.load(), avatar)
-    except ValueError as error:
-        print(f"visavis: {error}", file=sys.stderr)
-        return 2
-    print(f"Visavis on http://{settings.host}:{settings.port} (Ctrl-C ends it)", flush=True)
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
+    app = create_app(settings, engine, avatars)
+    config = uvicorn.Config(
+        app, settings.host, settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
     )
+    print(f"Visavis on http://{settings.host}:{settings.port} (Ctrl-C ends it)", flush=True)
+    with suppress(KeyboardInterrupt):  # uvicorn has closed by then and hands it on
+        uvicorn.Server(config).run()
     return 0
 
 

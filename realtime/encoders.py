@@ -15,7 +15,7 @@ from aiortc.codecs.vpx import Vp8Encoder as Vp8Packets
 from av.frame import Frame
 from av.video.frame import PictureType
 
-from engines.media import FRAME_RATE
+from engines.media import FRAME_RATE, MEDIA_RATE
 from realtime.opus import OpusEncoder
 from realtime.tracks import VIDEO_TIME_BASE
 
@@ -28,9 +28,11 @@ VIDEO_FLOOR: Final = 150_000
 
 
 class Encoder(Protocol):
-    """`encode` turns a frame into RTP payloads; `bitrate` may be set at any time."""
+    """`encode` turns a frame into RTP payloads; `bitrate` may be set at any time; what is decoded comes out
+    `lookahead` seconds behind its timestamp."""
 
     bitrate: int
+    lookahead: float
 
     def encode(self, frame: Frame, keyframe: bool) -> list[bytes]: ...
 
@@ -41,6 +43,7 @@ class VoiceEncoder:
     def __init__(self) -> None:
         self.bitrate = 48_000
         self._opus = OpusEncoder(self.bitrate)
+        self.lookahead = self._opus.lookahead / MEDIA_RATE
 
     def encode(self, frame: av.AudioFrame, keyframe: bool = False) -> list[bytes]:
         return [self._opus.encode(frame.to_ndarray()[0])]
@@ -48,6 +51,8 @@ class VoiceEncoder:
 
 class Vp8Encoder:
     """libvpx in real-time CBR; a key frame may take three pictures' bits, so that it does not stall the line."""
+
+    lookahead = 0.0
 
     def __init__(self, bitrate: int) -> None:
         self.bitrate = bitrate
@@ -96,6 +101,8 @@ class Vp8Encoder:
 
 class H264Encoder:
     """x264, constrained baseline, superfast, with a VBV of half a second so that no picture stalls the line."""
+
+    lookahead = 0.0
 
     def __init__(self, bitrate: int) -> None:
         self.bitrate = bitrate

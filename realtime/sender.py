@@ -203,15 +203,20 @@ class MediaSender(RTCRtpSender):
                 await asyncio.sleep(0.5 + random.random())
         except (ConnectionError, MediaStreamError):
             pass
+        except Exception:
+            logger.exception("the reports of a session stopped")
 
     async def _send_report(self, clock: MediaClock) -> None:
+        assert self._encoder is not None
         media_time = clock.released()
         ntp = clock.ntp(media_time)
+        # The decoder gives a sample that much behind its timestamp: the browser shall know, or the lips come early.
+        rtp = self.rtp_timestamp(media_time) + round(self._encoder.lookahead * self._rate)
         report = RtcpSrPacket(
             ssrc=self._ssrc,
             sender_info=RtcpSenderInfo(
                 ntp_timestamp=ntp,
-                rtp_timestamp=self.rtp_timestamp(media_time),
+                rtp_timestamp=rtp % 2**32,
                 packet_count=self.packets % 2**32,
                 octet_count=self.octets % 2**32,
             ),

@@ -288,6 +288,7 @@ class Session:
 
     async def _watch(self) -> None:
         settings = self._resources.settings
+        self._second.begun = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()

@@ -27,7 +27,8 @@ SDP = {"Content-Type": "application/sdp"}
 
 
 class ToneTrack(MediaStreamTrack):
-    """48 kHz mono: a 440 Hz tone at half of full scale while `loud(seconds)` says so, else silence."""
+    """48 kHz mono: a 440 Hz tone while `loud(seconds)` says so, else silence. What arrives is about half of full scale:
+    aiortc's encoder makes stereo of mono and takes 3 dB off."""
 
     kind = "audio"
 
@@ -44,7 +45,7 @@ class ToneTrack(MediaStreamTrack):
             self._begun = time.monotonic()
         await asyncio.sleep(max(0.0, self._begun + self._count * 0.02 - time.monotonic()))
         at = self._count * 960 + np.arange(960)
-        tone = 16000 * np.sin(2 * np.pi * 440 * at / 48000) * self.loud(self._count * 0.02)
+        tone = 22000 * np.sin(2 * np.pi * 440 * at / 48000) * self.loud(self._count * 0.02)
         frame = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = 48000, self._count * 960, Fraction(1, 48000)
         self._count += 1
@@ -67,12 +68,11 @@ class Caller:
         self.client = client
         self.location = ""
         self.etag = ""
-        self.answer = ""
         self.events: list[dict[str, Any]] = []
         self.pictures: list[Received] = []
         self.sounds: list[Received] = []
         self.reports: dict[str, list[tuple[int, int]]] = {"audio": [], "video": []}
-        self.keyframe_requests = 0
+        self.arrivals: dict[str, dict[int, float]] = {"audio": {}, "video": {}}
         self._first: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,7 +96,11 @@ class Caller:
         """Post the offer and, if it is accepted, connect."""
         response = await self.client.post("/v1/sessions" + query, content=await self.offer(), headers=SDP)
         if response.status_code == 201:
-            self.location, self.etag, self.answer = response.headers["Location"], response.headers["ETag"], response.text
+            self.location, self.etag, self.answer = (
+                response.headers["Location"],
+                response.headers["ETag"],
+                response.text,
+            )
             await self.connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
         return response
 
@@ -135,6 +139,12 @@ class Caller:
             while not condition():
                 await asyncio.sleep(0.01)
 
+    def ntp(self, kind: str, rtp: int) -> float:
+        """Seconds of the server's clock at which it says this RTP timestamp belongs, by its latest report."""
+        at, reference = self.reports[kind][-1]
+        rate = 48_000 if kind == "audio" else 90_000
+        return at / 2**32 + ((rtp - reference + 2**31) % 2**32 - 2**31) / rate
+
     def _take_event(self, data: str) -> None:
         self.events.append(json.loads(data))
         self._changed.set()
@@ -161,6 +171,7 @@ class Caller:
 
         async def handle_rtp(packet: RtpPacket, arrival_time_ms: int) -> None:
             self._first.setdefault(kind, packet.timestamp)
+            self.arrivals[kind].setdefault(packet.timestamp, time.monotonic())
             await take_rtp(packet, arrival_time_ms)
 
         async def handle_rtcp(packet: Any) -> None:

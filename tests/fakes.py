@@ -56,7 +56,8 @@ class FakeEngine:
 
 
 class FakePipeline:
-    """A moving gradient; a patch in the middle is as bright as the 40 ms that it shows were loud."""
+    """A moving gradient; a patch in the middle is as bright as the 40 ms that it shows were loud, on the average: a
+    tone that begins in their middle gives half the brightness."""
 
     def __init__(self, engine: FakeEngine, avatar: Any, lookahead_ms: int) -> None:
         self.controls = Controls()
@@ -77,8 +78,9 @@ class FakePipeline:
         if self._half is None:
             self._half = chunk
             return None
-        start, self._half = self._half.media_time, None
-        self._levels[start] = float(np.abs(chunk.pcm.astype(np.int32)).max()) / 32768
+        start = self._half.media_time
+        self._levels[start] = _loudness(np.concatenate([self._half.pcm, chunk.pcm]))
+        self._half = None
         time.sleep(self._engine.cost)
         shown = start - self.lookahead_ticks
         level = self._levels.pop(shown, 0.0)
@@ -98,6 +100,11 @@ class FakePipeline:
         planes[:FRAME_SIZE] = (64 + 48 * np.sin(columns / 40)).astype(np.uint8)
         planes[PATCH, PATCH] = DARK + round(min(1.0, 2 * level) * (BRIGHT - DARK))
         return planes
+
+
+def _loudness(pcm: NDArray[np.int16]) -> float:
+    """The amplitude of a tone that fills ``pcm``; of one that fills half of it, half of that."""
+    return float(np.abs(pcm.astype(np.float32)).mean()) * np.pi / 2 / 32768
 
 
 def level_of(luma: NDArray[np.uint8]) -> float:

@@ -1,0 +1,47 @@
+import asyncio
+import signal
+import socket
+import sys
+import time
+
+import httpx
+import pytest
+
+from realtime.cli import main
+from tests.caller import Caller
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+async def test_ctrl_c_ends_the_server_cleanly_and_soon() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-W", "error", "-m", "tests.serve_fake", "--port", str(port)]
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await client.get("/healthz")
+                    break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.05)
+        caller = Caller(client)
+        assert (await caller.start()).status_code == 201
+        await caller.live()
+        begun = time.monotonic()
+        server.send_signal(signal.SIGINT)
+        out, errors = await asyncio.wait_for(server.communicate(), 10)
+        assert time.monotonic() - begun < 4
+        assert server.returncode == 0
+        assert f"http://127.0.0.1:{port}" in out.decode()
+        assert "Traceback" not in errors.decode()
+        assert (await caller.event("state", state="closed"))["reason"] == "server stopped"
+        await caller.vanish()
+
+
+def test_senseless_flags_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--lookahead-ms", "50"]) == 2
+    assert "choose one of" in capsys.readouterr().err

@@ -1,0 +1,280 @@
+"""Calls over loopback, with a second aiortc peer as the caller."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from aiortc import MediaStreamTrack
+from av import AudioFrame
+
+from realtime import encoders
+from tests.caller import SDP, Caller, Received, ToneTrack, serve
+from tests.fakes import FakeEngine, level_of
+from tests.test_offer import BAD, CANDIDATE, call
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+def every_other(period: float) -> ToneTrack:
+    return ToneTrack(lambda seconds: int(seconds / period) % 2 == 1)
+
+
+def levels(pictures: list[Received]) -> list[float]:
+    return [level_of(picture.data) for picture in pictures]
+
+
+def loudness(sounds: list[Received]) -> list[float]:
+    return [float(np.abs(sound.data.astype(int)).max()) for sound in sounds]
+
+
+def lip_errors(caller: Caller) -> Iterator[float]:
+    """Seconds by which each onset is seen after it is heard, by the sender reports, from decoded sound and pixels."""
+    heard = []
+    for before, after in zip(caller.sounds, caller.sounds[1:], strict=False):
+        if np.abs(before.data).max() < 3000 <= np.abs(after.data).max():
+            first = int(np.argmax(np.abs(after.data) > 3000))
+            heard.append(caller.ntp("audio", after.rtp) + first / 48_000)
+    for index in range(1, len(caller.pictures) - 1):
+        dark, first_bright, bright = levels(caller.pictures[index - 1 : index + 2])
+        if dark < 0.1 and first_bright > 0.2 and bright > 0.7:
+            # The first bright picture is darker by the part of it that was silent.
+            seen = caller.ntp("video", caller.pictures[index].rtp) + 0.04 * (1 - min(1.0, first_bright / bright))
+            nearest = min(heard, key=lambda onset: abs(onset - seen))
+            if abs(nearest - seen) < 0.25:
+                yield seen - nearest
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_lips_and_voice_are_stamped_alike(codec: str) -> None:
+    async with serve(FakeEngine(), compute_ms=150) as (_, client):
+        caller = Caller(client, every_other(0.3), codec)
+        await caller.start()
+        assert (await caller.event("state", state="live"))["codec"] == codec
+        await asyncio.sleep(3.5)
+        errors = list(lip_errors(caller))
+        assert len(errors) >= 4
+        assert abs(np.median(errors)) < 0.005
+        assert np.mean(np.abs(errors) < 0.020) > 0.7  # the rest: pictures that a busy machine repeated
+        await caller.stop()
+
+
+async def test_slow_encoding_does_not_move_the_lips(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = encoders.Vp8Encoder.encode
+
+    def slowly(self: encoders.Vp8Encoder, frame: object, keyframe: bool = False) -> list[bytes]:
+        time.sleep(0.025)
+        return encode(self, frame, keyframe)
+
+    monkeypatch.setattr(encoders.Vp8Encoder, "encode", slowly)
+    async with serve(FakeEngine(), compute_ms=150) as (_, client):
+        caller = Caller(client, every_other(0.3))
+        await caller.start()
+        await caller.live()
+        await asyncio.sleep(3.5)
+        errors = list(lip_errors(caller))
+        assert len(errors) >= 3
+        assert abs(np.median(errors)) < 0.005
+        await caller.stop()
+
+
+async def test_pictures_and_sound_keep_their_rates_and_the_delay_is_the_stated_one() -> None:
+    async with serve(FakeEngine(cost=0.005)) as (app, client):
+        caller = Caller(client, every_other(0.4))
+        await caller.start()
+        state = await caller.event("state", state="live")
+        assert state["delay_ms"] == 135
+        await asyncio.sleep(2.5)
+        stats = await caller.event("stats")
+        assert 15 <= stats["fps"] <= 27
+        steps = np.diff([picture.rtp for picture in caller.pictures])
+        assert np.all(steps % 3600 == 0) and np.median(steps) == 3600
+        steps = np.diff([sound.rtp for sound in caller.sounds])
+        assert np.all(steps % 960 == 0) and np.median(steps) == 960
+        assert len(caller.pictures) > 30
+        await caller.event("speaking", speaking=True)
+        await caller.event("speaking", speaking=False)
+        assert "visavis_sessions_started_total 1.0" in (await client.get("/metrics")).text
+        assert len(app.state.sessions) == 1
+        await caller.stop()
+        assert len(app.state.sessions) == 0
+
+
+async def test_a_worker_that_is_too_slow_costs_pictures_and_never_sound() -> None:
+    async with serve(FakeEngine(cost=0.06)) as (_, client):
+        caller = Caller(client, every_other(0.4))
+        await caller.start()
+        await caller.live()
+        await asyncio.sleep(2.2)
+        stats = [event for event in caller.events if event["type"] == "stats"][-1]
+        assert stats["late_frames"] > 10 and stats["left_out"] > 3
+        arrivals = np.array(list(caller.arrivals["audio"].values()))
+        assert len(arrivals) > 90
+        assert np.median(np.diff(arrivals)) < 0.03 and np.diff(arrivals).max() < 0.3
+        assert max(loudness(caller.sounds)) > 10_000
+        await caller.stop()
+
+
+class MutedTrack(MediaStreamTrack):
+    """A microphone that sends nothing at all."""
+
+    kind = "audio"
+
+    async def recv(self) -> AudioFrame:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+
+async def test_a_face_without_a_microphone_lives_in_silence() -> None:
+    async with serve(FakeEngine()) as (_, client):
+        caller = Caller(client, MutedTrack())
+        await caller.start()
+        await caller.until(lambda: len(caller.pictures) > 20 and len(caller.sounds) > 20)
+        assert max(levels(caller.pictures)) < 0.1
+        assert max(loudness(caller.sounds)) < 50
+        await caller.stop()
+
+
+async def test_an_interruption_is_silence_within_a_packet_and_then_the_call_goes_on() -> None:
+    async with serve(FakeEngine()) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True))
+        await caller.start()
+        await caller.live()
+        await caller.until(lambda: len(caller.pictures) > 15 and levels(caller.pictures)[-1] > 0.8)
+        asked = time.monotonic()
+        caller.send(type="interrupt")
+        interrupted = await caller.event("interrupted")
+        told = time.monotonic() - asked
+        await asyncio.sleep(0.8)
+        assert interrupted["epoch"] == 1 and 0.3 < interrupted["position"] < 5
+        quiet = [sound for sound in caller.sounds if np.abs(sound.data).max() < 100]
+        silent_at = [caller.arrivals["audio"][sound.rtp] for sound in quiet]
+        first = min(at for at in silent_at if at > asked)
+        assert first - asked < 0.1 and told < 0.1
+        assert any(level < 0.1 for level in levels(caller.pictures)[16:])
+        assert loudness(caller.sounds)[-1] > 10_000
+        assert levels(caller.pictures)[-1] > 0.8
+        await caller.stop()
+
+
+async def test_the_page_is_answered() -> None:
+    engine = FakeEngine()
+    async with serve(engine) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True))
+        await caller.start("?avatar=ben")
+        assert (await caller.event("state", state="live"))["avatar"] == "ben"
+        caller.send(type="ping", t=4.5)
+        assert (await caller.event("pong"))["t"] == 4.5
+        caller.send(type="set", alpha=0.25, pose={"yaw": 0.2})
+        assert await caller.event("set") == {"type": "set", "alpha": 0.25, "pose": {"pitch": 0, "yaw": 0.2, "roll": 0}}
+        assert engine.pipelines[0].controls.alpha == 0.25
+        caller.send(type="avatar", id="ada")
+        assert (await caller.event("avatar"))["id"] == "ada"
+        assert engine.pipelines[0].avatar.id == "ada"
+        caller.send(type="avatar", id="eve")
+        assert "ada, ben" in (await caller.event("error", code="unknown_avatar"))["message"]
+        caller.channel.send("{")
+        await caller.event("error", code="bad_message")
+        caller.send(type="subscribe", expression=True)
+        told = await caller.event("expression")
+        await caller.until(lambda: any(picture.rtp == told["rtp"] for picture in caller.pictures))
+        spoken = [event for event in caller.events if event["type"] == "expression" and event["values"]]
+        assert not spoken or 0.0 < spoken[-1]["values"]["jawOpen"] < 0.2  # a quarter of the tone's level
+        for _ in range(250):
+            caller.send(type="ping", t=0)
+        await caller.event("error", code="too_fast")
+        await caller.stop()
+
+
+async def test_a_second_data_channel_is_refused() -> None:
+    async with serve(FakeEngine()) as (_, client):
+        caller = Caller(client)
+        await caller.start()
+        await caller.live()
+        told: list[str] = []
+        second = caller.connection.createDataChannel("control")
+        second.on("message", told.append)
+        await caller.until(lambda: bool(told))
+        assert "second_channel" in told[0]
+        await caller.stop()
+
+
+async def test_a_page_that_leaves_is_forgotten_at_once() -> None:
+    async with serve(FakeEngine()) as (app, client):
+        caller = Caller(client)
+        await caller.start()
+        await caller.live()
+        await caller.vanish()
+        await caller.until(lambda: len(app.state.sessions) == 0, timeout=2)
+        assert 'reason="disconnected"' in (await client.get("/metrics")).text
+
+
+async def test_a_line_that_is_cut_is_noticed() -> None:
+    async with serve(FakeEngine(), silence_seconds=1.0) as (app, client):
+        caller = Caller(client)
+        await caller.start()
+        await caller.live()
+        transport = caller.connection.getSenders()[0].transport.transport
+
+        async def nowhere(data: bytes) -> None:
+            pass
+
+        transport._send = transport._connection.send = nowhere
+        await caller.until(lambda: len(app.state.sessions) == 0, timeout=5)
+        assert 'reason="nothing arrives"' in (await client.get("/metrics")).text
+        await caller.vanish()
+
+
+async def test_no_call_lasts_forever() -> None:
+    async with serve(FakeEngine(), max_age_seconds=0.5) as (app, client):
+        caller = Caller(client)
+        await caller.start()
+        closed = await caller.event("state", state="closed", timeout=5)
+        assert closed["reason"] == "maximum age"
+        await caller.until(lambda: len(app.state.sessions) == 0)
+        await caller.vanish()
+
+
+async def test_bad_input_disturbs_nobody() -> None:
+    async with serve(FakeEngine(cost=0.005)) as (app, client):
+        caller = Caller(client, every_other(0.3))
+        await caller.start("?client=page-one-1")
+        await caller.live()
+        await caller.until(lambda: len(caller.pictures) > 10)
+        before = len(caller.pictures)
+        bodies = [*BAD.values(), call() + b"a=x\r\n" * 60_000, call(*[CANDIDATE] * 5000)]
+        attempts = [("", body, "application/sdp") for body in bodies]
+        attempts += [("", call(), "text/plain"), ("?avatar=eve", call(), "application/sdp")]
+        attempts += [("", call().replace(b"opus", b"none"), "application/sdp")]
+        attempts += [("?client=page-one-1", call(), "application/sdp")]
+        slowest = 0.0
+        for query, body, kind in attempts:
+            taken = []
+            for _ in range(2):  # the better of two: the machine may have been busy with something else
+                begun = time.perf_counter()
+                response = await client.post("/v1/sessions" + query, content=body, headers={"Content-Type": kind})
+                taken.append(time.perf_counter() - begun)
+                assert 400 <= response.status_code < 500 and len(response.json()["message"]) > 20
+            slowest = max(slowest, min(taken))
+            for message in ("{", '{"type": "start"}', '{"type": "set", "alpha": 99}', "x" * 5000):
+                caller.channel.send(message)
+            await asyncio.sleep(0.04)
+        assert slowest < 0.1
+        await caller.until(lambda: len(caller.pictures) > before + 20)
+        steps = np.diff([picture.rtp for picture in caller.pictures[before:]]) // 3600
+        assert np.mean(steps > 1) < 0.1  # none on a calm machine
+        assert app.state.sessions.resources.monitor.worst < 0.25
+        await caller.stop()
+
+
+async def test_a_house_that_closes_says_goodbye() -> None:
+    async with serve(FakeEngine()) as (app, client):
+        caller = Caller(client)
+        await caller.start()
+        await caller.live()
+        await app.state.sessions.close()
+        assert (await caller.event("state", state="closed"))["reason"] == "server stopped"
+        refused = await client.post("/v1/sessions", content=call(CANDIDATE), headers=SDP)
+        assert (refused.status_code, refused.json()["error"]) == (503, "draining")
+        await caller.vanish()
