@@ -208,9 +208,12 @@ def evaluate(speaker: Speaker, sets: dict[str, Speech]) -> dict[str, str]:
     }
 
 
-def _recipe(record: dict[str, Any], speaker: Speaker) -> dict[str, str]:
+def _recipe(log: list[dict[str, Any]], speaker: Speaker) -> dict[str, str]:
+    """Sections of the model card that tell how the networks came about, from the lines of the training's log."""
+    record = log[-1]
     voices = ", ".join(f"{name} {share:.0%}" for name, share in TRAINING_VOICES.items())
     losses = ", ".join(f"{name} {value:.4f}" for name, value in record["losses"].items())
+    plans = " then ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
     precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
     return {
         "What": f"""
@@ -226,12 +229,12 @@ with exact sound timings (`training/speech/teacher.py`). Speakers' sizes, rooms,
 generation; equaliser, gain, noise, babble and stretches without speech anew in every batch. No recording of a person is
 used beyond those that the voices were made from.""",
         "Training": f"""
-Seed {record["seed"]}, {record["step"]} of {record["steps"]} steps of {record["items"]} crops of
+Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
 {record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU core. Running
 means of the losses at the end: {losses}.
 
 ```
-python -m training.speech generate --shards 20
+python -m training.speech generate
 python -m training.fit_audio --steps {record["steps"]}{" --bfloat16" if record["bfloat16"] else ""}
 python -m build_trt.export audio
 python -m training.evaluate_audio
@@ -264,9 +267,9 @@ def main() -> None:
     if absent:
         raise SystemExit(f"no test-{absent[0]}.npz in {options.data}: run `python -m training.speech generate` first")
     sets = {name: Speech.load(options.data / f"test-{name}.npz") for name in EVALUATION_VOICES}
-    record = json.loads((options.run / "log.jsonl").read_text().splitlines()[-1])
+    log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
     speaker = Speaker(options.weights, options.precision)
-    sections = _recipe(record, speaker) | evaluate(speaker, sets)
+    sections = _recipe(log, speaker) | evaluate(speaker, sets)
     sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(options.weights.glob("audio*.onnx"))}
     sections["Size and speed"] = (
         ", ".join(f"`{name}` {size:.2f} MB" for name, size in sizes.items())

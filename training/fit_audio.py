@@ -30,6 +30,8 @@ PEAK_CHANNELS: Final = ("mouthClose", "mouthRollLower")
 LOOKAHEAD_WEIGHTS: Final = (0.2, 0.45, 0.35)
 PEAK_RATE: Final = 2e-3
 WARM_UP_STEPS: Final = 150
+LOG_STEPS: Final = 100
+CHECKPOINT_STEPS: Final = 500
 SKIPPED_FRAMES: Final = 4
 """Frames at the start of a crop that are not judged: their past was cut off."""
 
@@ -97,7 +99,7 @@ def rate(step: int, steps: int) -> float:
 
 
 def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
-    """Train up to `options.steps`, saving `run`/checkpoint.pt and one line of losses per 100 steps."""
+    """Train up to `options.steps`, continuing from `run`/checkpoint.pt; the losses go to `run`/log.jsonl."""
     torch.manual_seed(options.seed)
     model = AudioModel()
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
@@ -113,7 +115,7 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
         optimizer.load_state_dict(state["optimizer"])
         record |= {name: state["record"][name] for name in ("step", "seconds")}
     average: dict[str, float] = {}
-    before = time.monotonic()
+    started = time.monotonic() - record["seconds"]
     for step in (bar := tqdm(range(record["step"], options.steps), initial=record["step"], total=options.steps)):
         batch = draw(np.random.default_rng([options.seed, step]), shards, options.items, options.frames)
         torch.manual_seed(options.seed * 1_000_003 + step)
@@ -128,15 +130,13 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         optimizer.step()
         for name, value in parts.items():
-            average[name] = 0.98 * average.get(name, float(value)) + 0.02 * float(value)
-        if (step + 1) % 100 == 0 or step + 1 == options.steps:
-            now = time.monotonic()
-            record |= {"step": step + 1, "seconds": record["seconds"] + now - before, "losses": dict(average)}
-            before = now
+            average[name] = 0.98 * average.get(name, value.item()) + 0.02 * value.item()
+        record |= {"step": step + 1, "seconds": time.monotonic() - started, "losses": dict(average)}
+        if (step + 1) % LOG_STEPS == 0 or step + 1 == options.steps:
             bar.set_postfix({name: f"{value:.4f}" for name, value in average.items()})
             with (run / "log.jsonl").open("a") as log:
                 log.write(json.dumps(record) + "\n")
-        if (step + 1) % 500 == 0 or step + 1 == options.steps:
+        if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == options.steps:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "record": record}
             torch.save(state, checkpoint.with_suffix(".partial"))
             checkpoint.with_suffix(".partial").replace(checkpoint)

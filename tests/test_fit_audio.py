@@ -1,0 +1,88 @@
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("soundfile", reason="training needs soundfile: pip install visavis[train]")
+torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
+
+from networks.audio2exp import HISTORY  # noqa: E402
+from training import fit_audio  # noqa: E402
+from training.fit_audio import AudioModel, fit, histories, load_model, losses, rate  # noqa: E402
+from training.speech.batches import draw  # noqa: E402
+from training.speech.dataset import Speech  # noqa: E402
+
+
+def loud_means_open(frames: int = 200) -> Speech:
+    """Noise that comes and goes; where it is loud, every channel is half active."""
+    rng = np.random.default_rng(0)
+    loud = (np.arange(frames) // 8) % 2
+    pcm = rng.standard_normal((frames, 640)) * np.where(loud, 3000, 5)[:, None]
+    lips = np.repeat(loud[:, None] * 128, 9, axis=1).astype(np.uint8)
+    return Speech(pcm.astype(np.int16).reshape(-1), lips, np.repeat(loud, 2).astype(np.uint8), np.zeros((0, 2)))
+
+
+def options(steps: int) -> argparse.Namespace:
+    return argparse.Namespace(steps=steps, items=2, frames=12, seed=1, bfloat16=False)
+
+
+def test_histories_are_what_came_before() -> None:
+    lips = torch.arange(1, 21.0)[None, :, None].expand(1, 20, 9)
+    past = histories(lips).reshape(1, 20, HISTORY, 9)[0, :, :, 0]
+    assert not past[0].any()
+    assert past[3].tolist() == [0.0] * 13 + [1, 2, 3]
+    assert past[19].tolist() == list(range(4, 20))
+
+
+def test_the_rate_warms_up_and_cools_down() -> None:
+    rates = [rate(step, 2000) for step in range(2000)]
+    assert rates[0] == 0 and max(rates) <= fit_audio.PEAK_RATE
+    assert int(np.argmax(rates)) == fit_audio.WARM_UP_STEPS
+    assert rates[-1] == pytest.approx(fit_audio.PEAK_RATE * 0.02)
+
+
+def test_an_interrupted_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = [loud_means_open()]
+    monkeypatch.setattr(fit_audio, "CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr(fit_audio, "WARM_UP_STEPS", 1)
+    for run in ("whole", "broken"):
+        (tmp_path / run).mkdir()
+    fit(shards, tmp_path / "whole", options(4))
+
+    drawn = 0
+
+    def interrupted(*arguments: object) -> object:
+        nonlocal drawn
+        drawn += 1
+        if drawn == 4:
+            raise KeyboardInterrupt
+        return draw(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fit_audio, "draw", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(shards, tmp_path / "broken", options(4))
+    fit(shards, tmp_path / "broken", options(4))
+    assert drawn == 6, "two steps were done again"
+
+    whole, record = load_model(tmp_path / "whole" / "checkpoint.pt")
+    broken, _ = load_model(tmp_path / "broken" / "checkpoint.pt")
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(broken.state_dict()[name], weight, msg=name)
+    line = json.loads((tmp_path / "broken" / "log.jsonl").read_text().splitlines()[-1])
+    assert line["step"] == record["step"] == 4 and set(line["losses"]) == {"activation", "velocity", "phones"}
+
+
+def test_training_learns_that_loud_means_open() -> None:
+    torch.manual_seed(0)
+    model, shards = AudioModel(), [loud_means_open()]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    history = []
+    for step in range(12):
+        parts = losses(model, draw(np.random.default_rng(step), shards, 4, 24), progress=0.5)
+        (parts["activation"] + parts["phones"]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        history.append(float(parts["activation"].detach() + parts["phones"].detach()))
+    assert np.mean(history[-3:]) < 0.7 * np.mean(history[:2])
