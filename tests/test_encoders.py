@@ -9,7 +9,7 @@ import pytest
 from aiortc.codecs import depayload
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
-from realtime.encoders import H264Encoder, VoiceEncoder, Vp8Encoder, encoder_for
+from realtime.encoders import Encoder, H264Encoder, VoiceEncoder, Vp8Encoder, encoder_for
 
 CODECS: dict[str, tuple[Callable[[int], Encoder], str]] = {"VP8": (Vp8Encoder, "vp8"), "H264": (H264Encoder, "h264")}
 
