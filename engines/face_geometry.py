@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import FLOW_SIZE, Raster, Window, picture_flow, rasterize, source_depth, visibility
+from engines.flow import FLOW_SIZE, Raster, Window, cover_flow, picture_flow, rasterize, source_depth, visibility
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
 
 GRID: Final = 64
 """Cells on a side of the flow that the networks see."""
+MAIN_SIZE: Final = 128
+"""Pixels on a side of what the networks see and paint of the whole picture."""
 MOUTH_WINDOW: Final = (128, 128)
 EYES_WINDOW: Final = (80, 224)
 """Height and width in pixels of what the two heads repaint at native resolution."""
@@ -129,6 +131,7 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     eyes_maps = np.dstack([visibility(around, source.depth), around.parts == Part.EYE]).astype(np.float32)
 
     coarse_flow = cv2.resize(small_flow, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(seen, (MAIN_SIZE, MAIN_SIZE), interpolation=cv2.INTER_AREA)
     return FaceGeometry(keypoints, flow, coarse_flow, seen, mouth, mouth_maps, eyes, eyes_maps)
 
 
@@ -142,7 +145,6 @@ def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: i
 
 
 def _refine(flow: FloatArray, raster: Raster, window: Window) -> None:
-    """Replace the flow inside `window` by the one at native resolution, where the mesh covers it."""
+    """Take the flow inside `window` from the raster at native resolution."""
     part = flow[window.top : window.top + window.height, window.left : window.left + window.width]
-    fine = raster.values[..., :2] - window.centers()
-    np.copyto(part, fine, where=np.isfinite(raster.depth)[..., None])
+    cover_flow(part, raster, window)

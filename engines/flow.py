@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from engines.expression import FloatArray
 from engines.head_mesh import Part
 
-FLOW_SIZE: Final = 128
+FLOW_SIZE: Final = 256
 """Cells on a side of the flow over the whole picture."""
+EXTENSION_SIZE: Final = 128
+"""Cells on a side of the smooth flow beyond the mesh."""
 NO_PART: Final = 255
 """Part of a pixel that no triangle covers."""
 DEPTH_TOLERANCE: Final = 0.04
 """Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
 FADE_FROM, FADE_OVER = 8.0, 14.0
-"""Cells beyond the mesh at which the flow begins to fade, and over which it does: hair moves, the wall does not."""
+"""Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: hair moves, the
+wall does not."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,8 @@ def rasterize(
 
 
 def source_depth(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8]) -> FloatArray:
-    """Depth buffer of the source mesh at twice the flow's resolution, dilated by a cell against speckles."""
-    raster = rasterize(points, points[:, :1], triangles, parts, Window.whole(2 * FLOW_SIZE))
+    """Depth buffer of the source mesh at the flow's resolution, dilated by a cell against speckles."""
+    raster = rasterize(points, points[:, :1], triangles, parts, Window.whole(FLOW_SIZE))
     depth = np.where(np.isfinite(raster.depth), raster.depth, 0).astype(np.float32)
     return np.asarray(cv2.dilate(depth, np.ones((3, 3), np.uint8)), np.float32)
 
@@ -149,13 +152,40 @@ def picture_flow(raster: Raster, seen: FloatArray, window: Window) -> FloatArray
 
     Outside the mesh the flow of the nearest seen surface goes on (hair and collar follow the head) and fades out.
     """
-    covered = raster.parts != NO_PART
-    flow = (raster.values[..., :2] - window.centers()) * covered[..., None]
-    trust = np.where(covered, 0.02 + 0.98 * seen, 0).astype(np.float32)
-    extended = _push_pull(np.dstack([flow * trust[..., None], trust]).astype(np.float32))
-    distance = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5)
+    weighted = np.zeros((*raster.parts.shape, 3), np.float32)
+    _weigh(raster.values, raster.parts, seen, window.scale, window.left, window.top, weighted)
+    weighted = cv2.resize(weighted, (EXTENSION_SIZE, EXTENSION_SIZE), interpolation=cv2.INTER_AREA)
+    distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
-    return np.where(covered[..., None], flow, extended * fade).astype(np.float32)
+    extended = (_push_pull(weighted) * fade).astype(np.float32)
+    flow: FloatArray = cv2.resize(extended, (window.width, window.height), interpolation=cv2.INTER_LINEAR)
+    cover_flow(flow, raster, window)
+    return flow
+
+
+def cover_flow(flow: FloatArray, raster: Raster, window: Window) -> None:
+    """Replace `flow` (height, width, 2) of `window` by the mesh's own, where the mesh covers it."""
+    _cover(raster.values, raster.parts, window.scale, window.left, window.top, flow)
+
+
+@numba.njit(nogil=True, cache=True)
+def _weigh(values: Any, parts: Any, seen: Any, scale: float, left: int, top: int, out: Any) -> None:
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            if parts[y, x] != 255:
+                trust = np.float32(0.02) + np.float32(0.98) * seen[y, x]
+                out[y, x, 0] = (values[y, x, 0] - np.float32((x + left + 0.5) / scale - 1)) * trust
+                out[y, x, 1] = (values[y, x, 1] - np.float32((y + top + 0.5) / scale - 1)) * trust
+                out[y, x, 2] = trust
+
+
+@numba.njit(nogil=True, cache=True)
+def _cover(values: Any, parts: Any, scale: float, left: int, top: int, flow: Any) -> None:
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            if parts[y, x] != 255:
+                flow[y, x, 0] = values[y, x, 0] - np.float32((x + left + 0.5) / scale - 1)
+                flow[y, x, 1] = values[y, x, 1] - np.float32((y + top + 0.5) / scale - 1)
 
 
 def _push_pull(weighted: FloatArray) -> FloatArray:

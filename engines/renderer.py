@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.expression import FloatArray
-from engines.face_geometry import GRID, FaceGeometry, SourceGeometry, face_geometry
-from engines.flow import FLOW_SIZE, Window
+from engines.face_geometry import GRID, MAIN_SIZE, FaceGeometry, SourceGeometry, face_geometry
+from engines.flow import Window
 from engines.media import FRAME_SIZE, Motion
 
 SOURCE_SIZE: Final = 256
@@ -86,7 +86,7 @@ class Renderer:
         )
         residual = np.ascontiguousarray(moved["residual"][0].transpose(1, 2, 0))
         warped = warp(source.picture, geometry.flow, residual)
-        small = cv2.resize(warped, (FLOW_SIZE, FLOW_SIZE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(warped, (MAIN_SIZE, MAIN_SIZE), interpolation=cv2.INTER_AREA)
         painted = self._painter.run(
             {
                 "features": source.features,

@@ -1,7 +1,7 @@
 import numpy as np
 
 from engines.expression import FloatArray
-from engines.flow import NO_PART, Window, picture_flow, rasterize, source_depth, visibility
+from engines.flow import FLOW_SIZE, NO_PART, Window, picture_flow, rasterize, source_depth, visibility
 from engines.head_mesh import Part
 
 SQUARE = np.array([[0, 2, 1], [1, 2, 3]], np.int32)
@@ -43,7 +43,7 @@ def test_the_back_is_culled_and_the_near_hides_the_far() -> None:
 
 def test_flow_points_back_to_the_source() -> None:
     source, target = corners(-0.2, 0.1, 0.3), corners(0.1, 0.0, 0.3)
-    window = Window.whole(128)
+    window = Window.whole(FLOW_SIZE)
     raster = rasterize(target, source, SQUARE, SKIN, window)
     seen = visibility(raster, source_depth(source, SQUARE, SKIN))
     covered = raster.parts == Part.SKIN
@@ -54,11 +54,11 @@ def test_flow_points_back_to_the_source() -> None:
 
 def test_flow_goes_on_just_outside_the_mesh_and_fades_further_out() -> None:
     source, target = corners(-0.2, 0.0, 0.3), corners(0.0, 0.0, 0.3)
-    window = Window.whole(128)
+    window = Window.whole(FLOW_SIZE)
     raster = rasterize(target, source, SQUARE, SKIN, window)
     flow = picture_flow(raster, visibility(raster, source_depth(source, SQUARE, SKIN)), window)
-    np.testing.assert_allclose(flow[64, 86], [-0.2, 0.0], atol=0.03)
-    np.testing.assert_allclose(flow[64, 127], [0, 0], atol=1e-6)
+    np.testing.assert_allclose(flow[128, 172], [-0.2, 0.0], atol=0.03)
+    np.testing.assert_allclose(flow[128, 255], [0, 0], atol=1e-6)
 
 
 def test_what_another_surface_hid_in_the_source_is_not_seen() -> None:
