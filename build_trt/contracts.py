@@ -6,6 +6,7 @@ Exporters, parity checks and both serving backends read the same contract; the f
 from dataclasses import dataclass
 from typing import Final
 
+from networks import compact_renderer as renderer
 from networks.audio2exp import FEATURES_PER_FRAME, HISTORY, LIPS, LOOKAHEAD_FRAMES
 from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
 
@@ -51,3 +52,53 @@ def audio2exp(width: int) -> Contract:
         (Tensor("features", (1, FEATURES_PER_FRAME, width)), Tensor("history", (1, HISTORY, LIPS))),
         (Tensor("bias", (1, len(LOOKAHEAD_FRAMES), LIPS)),),
     )
+
+
+_FEATURES = Tensor("features", (1, renderer.FEATURES, renderer.GRID, renderer.GRID))
+_IDENTITY = Tensor("identity", (1, renderer.IDENTITY))
+_GRID = Tensor("grid", (1, renderer.GRID, renderer.GRID, 2))
+_OCCLUSION = Tensor("occlusion", (1, 1, renderer.GRID, renderer.GRID))
+_HIDDEN = Tensor("hidden", (1, renderer.HIDDEN, renderer.GRID, renderer.GRID))
+_CONDITION = Tensor("condition", (1, renderer.GESTURE + renderer.IDENTITY))
+
+
+def renderer_source() -> Contract:
+    """Once per avatar: its picture, RGB in [0, 1] -> features and identity."""
+    picture = Tensor("picture", (1, 3, renderer.SOURCE_SIZE, renderer.SOURCE_SIZE))
+    return Contract("renderer_source", (picture,), (_FEATURES, _IDENTITY))
+
+
+def renderer_motion(keypoints: int) -> Contract:
+    """Per frame: what the mesh says of the motion -> its correction, and what the painter needs of it."""
+    inputs = (
+        _FEATURES,
+        _IDENTITY,
+        Tensor("keypoints_source", (1, keypoints, 3)),
+        Tensor("keypoints_target", (1, keypoints, 3)),
+        Tensor("flow", (1, 2, renderer.GRID, renderer.GRID)),
+        Tensor("seen", (1, 1, renderer.GRID, renderer.GRID)),
+        _GRID,
+    )
+    residual = Tensor("residual", (1, 2, renderer.GRID, renderer.GRID))
+    return Contract("renderer_motion", inputs, (residual, _OCCLUSION, _HIDDEN, _CONDITION))
+
+
+def renderer_painter() -> Contract:
+    """Per frame: the warped picture and the windows -> layers (premultiplied colour and mask) to lay over them."""
+    size, mouth, eyes = (
+        (renderer.MAIN_SIZE, renderer.MAIN_SIZE),
+        (renderer.MOUTH_HEIGHT, renderer.MOUTH_WIDTH),
+        (renderer.EYES_HEIGHT, renderer.EYES_WIDTH),
+    )
+    inputs = (
+        _FEATURES,
+        _GRID,
+        _OCCLUSION,
+        _HIDDEN,
+        _CONDITION,
+        Tensor("warped", (1, 4, *size)),
+        Tensor("mouth", (1, renderer.MOUTH_CHANNELS, *mouth)),
+        Tensor("eyes", (1, renderer.EYES_CHANNELS, *eyes)),
+    )
+    layers = (("main", size), ("mouth_layer", mouth), ("eyes_layer", eyes))
+    return Contract("renderer_painter", inputs, tuple(Tensor(name, (1, 4, *shape)) for name, shape in layers))

@@ -1,7 +1,7 @@
 """PyTorch checkpoints to ONNX files: `python -m build_trt.export audio --checkpoint runs/audio/checkpoint.pt`.
 
-After every export the file is run step by step beside the PyTorch network on the whole sequence, and the greatest
-difference is printed.
+After every export the file is run on the CPU backend beside the PyTorch network (a streaming one step by step beside
+the whole sequence), and the greatest difference is printed.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from engines.features import AudioFeatures
 from engines.openvino_backend import OpenVinoBackend
 from networks.audio2exp import Audio2Exp
 from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
+from networks.compact_renderer import CompactRenderer
 
 WEIGHTS: Final = Path("engines/assets/weights")
 
@@ -94,15 +95,50 @@ def export_audio(checkpoint: Path, folder: Path) -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, greatest difference {differences[path.stem]:.1e}")
 
 
+def parity(network: nn.Module, contract: Contract, path: Path) -> float:
+    """Greatest absolute difference of an exported network without state from PyTorch's, on noise."""
+    rng = np.random.default_rng(0)
+    inputs = {tensor.name: rng.uniform(-0.5, 0.5, tensor.shape).astype(np.float32) for tensor in contract.inputs}
+    with torch.no_grad():
+        outputs = network(*(torch.from_numpy(tensor) for tensor in inputs.values()))
+    computed = OpenVinoBackend("f32").load(path).run(inputs)
+    return max(
+        float(np.abs(computed[tensor.name] - output.numpy()).max())
+        for tensor, output in zip(contract.outputs, outputs, strict=True)
+    )
+
+
+def export_renderer(checkpoint: Path, folder: Path) -> None:
+    """The three networks of a checkpoint of `training.fit_renderer`, with their parity printed."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = CompactRenderer(saved["keypoints"]).eval()
+    network.load_state_dict(
+        {name.removeprefix("network."): tensor for name, tensor in saved["model"].items() if "network." in name}
+    )
+    print(f"step {saved['step']}")
+    for stage, contract in (
+        (network.source, contracts.renderer_source()),
+        (network.motion, contracts.renderer_motion(saved["keypoints"])),
+        (network.painter, contracts.renderer_painter()),
+    ):
+        path = export(stage, contract, folder)
+        difference = parity(stage, contract, path)
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, greatest difference {difference:.1e}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m build_trt.export", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("audio", help="audio_features.onnx and audio2exp.onnx")
-    command.add_argument("--checkpoint", type=Path, default=Path("runs/audio/checkpoint.pt"))
-    command.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the ONNX files")
-    command.set_defaults(run=lambda options: export_audio(options.checkpoint, options.out))
+    for name, run, files in (
+        ("audio", export_audio, "audio_features.onnx and audio2exp.onnx"),
+        ("renderer", export_renderer, "renderer_source.onnx, renderer_motion.onnx and renderer_painter.onnx"),
+    ):
+        command = commands.add_parser(name, help=files)
+        command.add_argument("--checkpoint", type=Path, default=Path(f"runs/{name}/checkpoint.pt"))
+        command.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the ONNX files")
+        command.set_defaults(run=run)
     options = parser.parse_args()
-    options.run(options)
+    options.run(options.checkpoint, options.out)
 
 
 if __name__ == "__main__":

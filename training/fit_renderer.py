@@ -136,8 +136,18 @@ def main() -> None:
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
 
+    record = {
+        "seed": options.seed,
+        "batch": options.batch,
+        "rate": options.rate,
+        "heads": len(identities),
+        "frames": sum(len(identity.motions) for identity in identities),
+        "shipped": sorted(shipped),
+    }
+
     def save() -> None:
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "keypoints": count}
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+        state |= {"keypoints": count, "record": record}
         torch.save(state, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
 
