@@ -118,11 +118,11 @@ Three networks in ONNX: `renderer_source` encodes a portrait once, `renderer_mot
 frame, `renderer_painter` repaints what the warp cannot show (`networks/compact_renderer.py`).""",
         "Data": f"""
 {record["frames"]} frames at 512 x 512 of {record["heads"]} heads, of which {", ".join(record["shipped"])} ship;
-rendered by `python -m training.studio frames` with seed 0 from MakeHuman's CC0 assets. The held-out heads, and the fixed states
-and the talking sequence of every head, never train.""",
+rendered by `python -m training.studio frames` with seed 0 from MakeHuman's CC0 assets. The held-out heads, and the
+fixed states and the talking sequence of every head, never train.""",
         "Training": f"""
 `python -m training.fit_renderer`, seed {record["seed"]}, {saved["step"]} steps of {record["batch"]} samples, peak
-learning rate {record["rate"]}. It was resumed while frames were still being added, so the first steps saw fewer heads.""",
+learning rate {record["rate"]}. It was resumed while frames were being added: the first steps saw fewer heads.""",
         "Figures": f"""
 In {precision}, over the fixed states and the talking sequence. PSNR in dB of the pooled error; the error of change is
 the mean absolute error of the difference between successive frames, in levels of 255.
