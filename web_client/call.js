@@ -14,6 +14,8 @@
 
 const BACKOFF = [0.5, 1, 2, 4, 8]; // seconds
 const CONNECT_SECONDS = 15;
+const GOODBYE_SECONDS = 3;
+const FETCH_ERRORS = { TypeError: "no answer", TimeoutError: "too late" };
 const PINGS_UNANSWERED = 5;
 const FINAL_REASONS = ["maximum age", "ended by the page"]; // of the server's "closed"; after any other we call again
 
@@ -33,6 +35,7 @@ class Session {
     this.location = null;
     this.unanswered = 0;
     this.roundTrip = null;
+    this.live = false;
     this.lost = new Promise((resolve) => (this.lose = resolve));
 
     const peer = (this.peer = new RTCPeerConnection());
@@ -50,10 +53,7 @@ class Session {
     };
     this.control = peer.createDataChannel("control");
     this.control.onmessage = ({ data }) => this.hear(JSON.parse(data));
-    this.control.onopen = () => {
-      this.send({ type: "set", ...call.settings });
-      this.pings = setInterval(() => this.ping(), 1000);
-    };
+    this.control.onopen = () => (this.pings = setInterval(() => this.ping(), 1000));
     this.control.onclose = () => this.lose({ why: "connection lost" });
     this.sender = peer.addTrack(track, new MediaStream([track]));
     peer.addTransceiver("video", { direction: "recvonly" });
@@ -68,6 +68,7 @@ class Session {
       method: "POST",
       headers: { ...this.headers, "Content-Type": "application/sdp" },
       body: this.peer.localDescription.sdp,
+      signal: AbortSignal.timeout(CONNECT_SECONDS * 1000),
     });
     if (response.status !== 201) throw await refusal(response);
     this.location = new URL(response.headers.get("Location"), response.url);
@@ -107,17 +108,26 @@ class Session {
       this.roundTrip = performance.now() - message.t;
     } else if (message.type === "state" && message.state === "closed") {
       this.lose({ why: message.reason, closed: true });
+    } else if (message.type === "state" && message.state === "live") {
+      this.live = true;
+      this.tell({ type: "set", ...this.call.settings });
+      if (this.call.avatar && this.call.avatar !== message.avatar) this.tell({ type: "avatar", id: this.call.avatar });
     }
     this.call.emit("message", message);
   }
 
   ping() {
     if (this.unanswered++ >= PINGS_UNANSWERED) this.lose({ why: "server silent" });
-    this.send({ type: "ping", t: performance.now() });
+    this.tell({ type: "ping", t: performance.now() });
   }
 
-  send(message) {
+  tell(message) {
     if (this.control.readyState === "open") this.control.send(JSON.stringify(message));
+  }
+
+  /** Tell it if the face is there already: it takes no orders before. */
+  order(message) {
+    if (this.live) this.tell(message);
   }
 
   /** Free the place on the server at once; `keepalive` lets the request outlive the page. */
@@ -127,7 +137,8 @@ class Session {
     this.peer.close();
     const { location, headers } = this;
     this.location = null;
-    if (location) await fetch(location, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+    const signal = AbortSignal.timeout(GOODBYE_SECONDS * 1000);
+    if (location) await fetch(location, { method: "DELETE", headers, keepalive: true, signal }).catch(() => {});
   }
 }
 
@@ -147,6 +158,11 @@ export class Call extends EventTarget {
 
   emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** The avatar that was asked for last. */
+  get avatar() {
+    return this.#options?.avatar;
   }
 
   get peer() {
@@ -183,18 +199,20 @@ export class Call extends EventTarget {
       } catch (error) {
         const temporary = !(error instanceof Refusal) || error.status >= 500 || error.status === 409;
         if (error.status === 503) wait = { state: "full", message: error.message, code: error.code, seconds: error.retryAfter };
-        else if (temporary) wait = { state: "reconnecting", unreachable: error instanceof TypeError }; // fetch's own error
+        else if (temporary) wait = { state: "reconnecting", unreachable: error.name in FETCH_ERRORS };
         else if (!stopped.signal.aborted) {
           stopped.abort();
           this.emit("state", { state: "failed", code: error.code, message: error.message });
         }
       }
+      if (wait && !stopped.signal.aborted) {
+        wait.seconds ??= BACKOFF[Math.min(failures, BACKOFF.length - 1)] * (0.8 + 0.4 * Math.random());
+        this.emit("state", wait);
+      }
       await session.close();
       if (this.#session === session) this.#session = null;
       if (wait && !stopped.signal.aborted) {
-        wait.seconds ??= BACKOFF[Math.min(failures, BACKOFF.length - 1)] * (0.8 + 0.4 * Math.random());
         failures += 1;
-        this.emit("state", wait);
         await pause(wait.seconds, stopped.signal);
       }
     }
@@ -220,17 +238,17 @@ export class Call extends EventTarget {
   /** Change the face while the call goes on. */
   show(avatar) {
     if (this.#options) this.#options.avatar = avatar;
-    this.#session?.send({ type: "avatar", id: avatar });
+    this.#session?.order({ type: "avatar", id: avatar });
   }
 
   /** Set alpha, pose, gaze or blink. */
   set(values) {
     Object.assign(this.settings, values);
-    this.#session?.send({ type: "set", ...values });
+    this.#session?.order({ type: "set", ...values });
   }
 
   interrupt() {
-    this.#session?.send({ type: "interrupt" });
+    this.#session?.order({ type: "interrupt" });
   }
 }
 

@@ -103,7 +103,7 @@ export class Statistics {
   }
 
   start() {
-    this.stop();
+    clearInterval(this.#timer);
     this.#before = {};
     this.#timer = setInterval(() => this.#sample(), 1000);
   }
