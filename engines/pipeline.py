@@ -72,10 +72,11 @@ class Pipeline:
         self._history = self._audio2exp.start()
         self._pair: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
 
-    def push(self, chunk: AudioChunk) -> VideoFrame | None:
+    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
         """Hear 20 ms; every second call completes a frame. Chunks of another epoch are dropped.
 
-        The frame's media time is negative while the lookahead fills.
+        The frame's media time is negative while the lookahead fills. Whoever is too late for this frame says not to
+        `draw` it: the voice is heard and the face moves on, unseen, for a small part of the cost.
         """
         if chunk.epoch != self.epoch:
             return None
@@ -86,6 +87,8 @@ class Pipeline:
         bias = self._audio2exp.step(np.stack(self._pair), self._history)
         self._pair = []
         motion, self._motion = self._composer.step(self._motion, bias, self.controls)
+        if not draw:
+            return None
         planes = self._renderer.step(self._sources.get(self.avatar), motion)
         media_time = chunk.media_time - FRAME_TICKS // 2 - self.lookahead_ticks
         return VideoFrame(planes, media_time, self.epoch, motion)

@@ -1,7 +1,7 @@
 """The face's own strand of one session: the voice goes in on the event loop, pictures are made in a worker thread.
 
-Work goes a picture (40 ms of voice) at a time, never two at once. When the worker lags, what waits is bounded: the
-oldest voice is left out of the face (never out of the call), and pictures after their time are dropped by the track.
+Work goes a picture (40 ms of voice) at a time, never two at once. A worker that lags hears all that waits and draws the
+newest only: hearing costs little, so that it catches up at once, and a picture is never later than the making of two.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from realtime.engine import Pipeline
 from realtime.resampler import ResamplerState, resample
 from realtime.tracks import Sound
 
-_MOST_WAITING: Final = 3
-"""Pictures that may wait for the worker: older ones would be late in any case."""
+_MOST_WAITING: Final = 25
+"""Pictures that may wait for the worker, a second: a worker so far behind is stuck, and the oldest voice goes."""
 
 _Pair = tuple[Sound, Sound]
 _Change = tuple[Callable[[Pipeline], None], asyncio.Future[None]]
@@ -29,7 +29,7 @@ class Animator:
     """Feeds one `Pipeline`. `on_frame` gets every picture, on the event loop, with the seconds of work in it."""
 
     def __init__(self, pipeline: Pipeline, executor: Executor, on_frame: Callable[[VideoFrame, float], None]) -> None:
-        self.left_out = 0
+        self.undrawn = 0
         self._pipeline = pipeline
         self._executor = executor
         self._on_frame = on_frame
@@ -48,7 +48,7 @@ class Animator:
         self._half = None
         if len(self._waiting) > _MOST_WAITING:
             self._waiting.popleft()
-            self.left_out += 1
+            self.undrawn += 1
         self._wake.set()
 
     def change(self, change: Callable[[Pipeline], None]) -> "asyncio.Future[None]":
@@ -72,22 +72,26 @@ class Animator:
             self._wake.clear()
             while self._waiting or self._changes:
                 changes = [self._changes.popleft() for _ in range(len(self._changes))]
-                pair = self._waiting.popleft() if self._waiting else None
-                errors, frame, seconds = await loop.run_in_executor(self._executor, self._step, changes, pair)
+                pairs, self._waiting = self._waiting, deque()
+                self.undrawn += max(0, len(pairs) - 1)
+                errors, frame, seconds = await loop.run_in_executor(self._executor, self._step, changes, pairs)
                 for (_, done), error in zip(changes, errors, strict=True):
                     _settle(done, error)
                 if frame is not None:
                     self._on_frame(frame, seconds)
 
     def _step(
-        self, changes: list[_Change], pair: _Pair | None
+        self, changes: list[_Change], pairs: deque[_Pair]
     ) -> tuple[list[Exception | None], VideoFrame | None, float]:
         begun = time.perf_counter()
         errors = [_try(change, self._pipeline) for change, _ in changes]
         frame = None
-        for sound in pair or ():
-            pcm, self._resampler = resample(sound.pcm, self._resampler)
-            frame = self._pipeline.push(AudioChunk(pcm, sound.media_time, sound.epoch)) or frame
+        for index, pair in enumerate(pairs):
+            draw = index == len(pairs) - 1
+            for sound in pair:
+                pcm, self._resampler = resample(sound.pcm, self._resampler)
+                chunk = AudioChunk(pcm, sound.media_time, sound.epoch)
+                frame = self._pipeline.push(chunk, draw=draw) or frame
         return errors, frame, time.perf_counter() - begun
 
 

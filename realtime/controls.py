@@ -18,8 +18,10 @@ To the page:
     {"type": "state", "state": "connecting" | "live" | "closed", "session": "<public id>", "avatar": "ada",
      "delay_ms": 135, "codec": "VP8", "reason": "..."}          sent when the channel opens and at every change;
                                                                 `reason` with "closed" only (e.g. "maximum age")
-    {"type": "stats", "fps": 25.0, "frames": 250, "late_frames": 0, "jitter_ms": 24.0, "concealed_ms": 0,
-     "compute_ms": 9.1, "encode_ms": 2.2, "loop_lag_ms": 0.6, "bitrate_kbps": 810, "rtt_ms": 1.2}      once a second
+    {"type": "stats", "fps": 25.0, "frames": 250, "late_frames": 0, "undrawn": 0, "jitter_ms": 24.0, "target_ms": 20.0,
+     "concealed_ms": 0, "compute_ms": 9.1, "margin_ms": 12.0, "encode_ms": 2.2, "loop_lag_ms": 0.6, "bitrate_kbps": 810,
+     "rtt_ms": 1.2}                          once a second; counts since the start. `margin_ms`: the least time that a
+                                             picture was ready before its release; `rtt_ms` is null until known
     {"type": "speaking", "speaking": true}   the voice that is heard *now* started (or stopped)
     {"type": "interrupted", "epoch": 2, "position": 3.48}       seconds of the interrupted epoch that were played
     {"type": "avatar", "id": "ada"}          the face has changed

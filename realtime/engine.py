@@ -30,8 +30,9 @@ class Pipeline(Protocol):
     avatar: Any
     lookahead_ticks: int
 
-    def push(self, chunk: AudioChunk) -> VideoFrame | None:
-        """Take 20 ms; every second call returns the frame that is complete now, `lookahead_ticks` older than it."""
+    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
+        """Take 20 ms; every second call returns the frame that is complete now, `lookahead_ticks` older than it, or
+        nothing if it is not to be drawn."""
         ...
 
     def interrupt(self, epoch: int) -> None:

@@ -314,7 +314,7 @@ class Session:
             fps=round((self._face.released - second.frames) / elapsed, 1),
             frames=self._face.released,
             late_frames=self._face.late,
-            left_out=self._animator.left_out if self._animator else 0,
+            undrawn=self._animator.undrawn if self._animator else 0,
             jitter_ms=_ms(second.delay),
             target_ms=_ms(self._jitter.target),
             concealed_ms=self._made_up() * 1000 // MEDIA_RATE,

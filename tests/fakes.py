@@ -70,7 +70,7 @@ class FakePipeline:
         self._half: AudioChunk | None = None
         self._drawn = 0
 
-    def push(self, chunk: AudioChunk) -> VideoFrame | None:
+    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
         assert chunk.pcm.shape == (320,) and chunk.pcm.dtype == np.int16
         if chunk.epoch != self.epoch:
             return None
@@ -81,9 +81,11 @@ class FakePipeline:
         start = self._half.media_time
         self._levels[start] = _loudness(np.concatenate([self._half.pcm, chunk.pcm]))
         self._half = None
-        time.sleep(self._engine.cost)
         shown = start - self.lookahead_ticks
         level = self._levels.pop(shown, 0.0)
+        if not draw:
+            return None
+        time.sleep(self._engine.cost)
         expression = rest_expression()
         expression[EXPRESSION_INDEX["jawOpen"]] = level * self.controls.alpha
         self._drawn += 1
