@@ -54,6 +54,7 @@ def run(settings: Settings, engine: Engine, avatars: Avatars) -> int:
     from realtime.app import create_app
 
     app = create_app(settings, engine, avatars)
+    sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     config = uvicorn.Config(
         app, settings.host, settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
     )

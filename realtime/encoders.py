@@ -92,7 +92,7 @@ class Vp8Encoder:
                 "overshoot-pct": "15",
                 "max-intra-rate": "300",
                 "static-thresh": "1",
-                "qmin": "4",
+                "qmin": "10",  # 46 dB on a face: more would be spent on nothing
                 "qmax": "52",
                 "g": str(_LONG_GOP),
             },
@@ -131,6 +131,7 @@ class H264Encoder:
                 "maxrate": str(self.bitrate),
                 "bufsize": str(self.bitrate // 2),
                 "forced-idr": "1",
+                "qmin": "18",
                 "g": str(_LONG_GOP),
             },
         )

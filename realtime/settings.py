@@ -31,7 +31,7 @@ class Settings:
     jitter_min_ms: int = _setting(20, "least delay of the microphone's jitter buffer")
     jitter_max_ms: int = _setting(40, "most delay that the jitter buffer chooses by itself on a bad network")
     workers: int = _setting(0, "threads that run the networks (default: one per core)")
-    video_kbps: int = _setting(1000, "bitrate at which the video starts, and its ceiling is 1.5 times that")
+    video_kbps: int = _setting(1000, "bitrate that the video may take, from its first picture on")
     connect_seconds: float = _setting(15.0, "time in which a new call has to connect")
     silence_seconds: float = _setting(15.0, "a call from which nothing at all arrives for so long is ended")
     max_age_seconds: float = _setting(3600.0, "longest duration of a call")
