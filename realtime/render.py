@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lookahead-ms",
         type=int,
         choices=LOOKAHEADS_MS,
-        default=LOOKAHEADS_MS[-1],
-        help="how much of the coming sound the lips may hear (default: the most, a file has nobody waiting)",
+        default=80,
+        help="how much of the coming sound the lips may hear (default: 80, as in a call)",
     )
 
 

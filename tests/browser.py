@@ -87,13 +87,16 @@ PROBE: Final = """
       }
     };
     const listening = listen();
+    const playouts = [];
+    const timer = setInterval(async () => playouts.push(await probe.playout()), 500);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     running = false;
+    clearInterval(timer);
     await Promise.race([listening, new Promise((resolve) => setTimeout(resolve, 200))]);
     reader.cancel();
     const bytes = (parts) => parts.map((part) => text(new Uint8Array(part.buffer, part.byteOffset, part.byteLength)));
     return {
-      frames, pictures: bytes(pictures),
+      frames, playouts, pictures: bytes(pictures),
       sounds: sounds.map(({ at, rate }) => ({ at, rate })), samples: bytes(sounds.map(({ samples }) => samples)),
     };
   };
@@ -128,6 +131,8 @@ class Recording:
     sound: NDArray[np.float32]
     sound_start: float
     """When the first sample was there: the earliest that any packet allows."""
+    skews: NDArray[np.float64]
+    """By how many seconds the lips are behind the voice as the browser plays them, twice a second."""
 
 
 @dataclass
@@ -264,4 +269,5 @@ def record(page: Page, seconds: float, box: Box) -> Recording:
         pictures=np.frombuffer(pictures, np.uint8).reshape(-1, box.height, box.width, 3),
         sound=np.concatenate(samples),
         sound_start=start - len(samples[0]) / RATE,
+        skews=np.array([played["audio"] - played["video"] for played in raw["playouts"]]) / 1000,
     )
