@@ -40,7 +40,7 @@ class AudioFeatures:
         self.dimension = len(feature)
 
     def start(self) -> FeatureState:
-        """The state after endless silence: zeros."""
+        """The state before anything was heard: zeros, as in training."""
         return FeatureState({name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()})
 
     def step(self, state: FeatureState, pcm: NDArray[np.float32]) -> tuple[FloatArray, FeatureState]:

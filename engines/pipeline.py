@@ -14,13 +14,22 @@ import numpy as np
 from engines.audio2exp import Audio2Exp
 from engines.avatar import Avatar
 from engines.backend import Backend
-from engines.features import AudioFeatures
-from engines.media import FRAME_TICKS, SPEECH_RATE, AudioChunk, VideoFrame
+from engines.features import CHUNK_SAMPLES, AudioFeatures, FeatureState
+from engines.media import FRAME_TICKS, AudioChunk, VideoFrame
 from engines.motion import Controls, MotionComposer
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, SourceCache
 
 WEIGHTS: Final = Path(__file__).parent / "assets" / "weights"
+AUDIO_FEATURES: Final = "audio_features.onnx"
+
+
+def _hear_silence(features: AudioFeatures) -> FeatureState:
+    """What the ear remembers after more silence than it can remember: a voice that begins is no surprise to it."""
+    state = features.start()
+    for _ in range(125):
+        _, state = features.step(state, np.zeros(CHUNK_SAMPLES, np.float32))
+    return state
 
 
 class Engine:
@@ -30,6 +39,7 @@ class Engine:
         self.backend = backend
         self.weights = weights
         self.sources = SourceCache(backend, weights)
+        self.silence = _hear_silence(AudioFeatures(backend.load(weights / AUDIO_FEATURES)))
 
     @classmethod
     def load(cls, weights: Path = WEIGHTS, backend: Backend | None = None) -> "Engine":
@@ -44,7 +54,7 @@ class Engine:
         """Encode `avatar` and draw a frame, so that no caller waits for compilation."""
         pipeline = self.open(avatar)
         for index in range(2):
-            silence = np.zeros(SPEECH_RATE // 50, np.int16)
+            silence = np.zeros(CHUNK_SAMPLES, np.int16)
             pipeline.push(AudioChunk(silence, index * FRAME_TICKS // 2))
 
 
@@ -59,7 +69,8 @@ class Pipeline:
         self.avatar = avatar
         self.epoch = 0
         self._sources = engine.sources
-        self._features = AudioFeatures(engine.backend.load(engine.weights / "audio_features.onnx"))
+        self._silence = engine.silence
+        self._features = AudioFeatures(engine.backend.load(engine.weights / AUDIO_FEATURES))
         self._audio2exp = Audio2Exp(engine.backend.load(engine.weights / "audio2exp.onnx"), lookahead_ms)
         self._renderer = Renderer(engine.backend, engine.weights)
         self._composer = MotionComposer()
@@ -68,7 +79,7 @@ class Pipeline:
         self.lookahead_ticks = self._audio2exp.lookahead_frames * FRAME_TICKS
 
     def _forget(self) -> None:
-        self._heard = self._features.start()
+        self._heard = self._silence
         self._history = self._audio2exp.start()
         self._pair: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
 
