@@ -91,7 +91,7 @@ class Pipeline:
         """
         if chunk.epoch != self.epoch:
             return None
-        features, self._heard = self._features.step(self._heard, chunk.pcm.astype(np.float32) / 32768)
+        features, self._heard = self._features.step(self._heard, chunk.pcm.astype(np.float32) / np.float32(32768))
         self._pair.append(features)
         if len(self._pair) < 2:
             return None
