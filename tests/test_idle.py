@@ -1,5 +1,7 @@
 """The idle model: rates and timings of blinks, bounds of the head, reproducibility."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -45,12 +47,12 @@ def blink_starts(frames: list[Idle]) -> list[int]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("make_lips", [silence, babble])
-def test_blinks_12_to_20_times_a_minute(seed, make_lips):
+def test_blinks_12_to_20_times_a_minute(seed: int, make_lips: Callable[[int], FloatArray]) -> None:
     frames, _ = live(start_idle(seed), make_lips(10 * MINUTE))
     assert 12.0 <= len(blink_starts(frames)) / 10 <= 20.0
 
 
-def test_lids_close_faster_than_they_open():
+def test_lids_close_faster_than_they_open() -> None:
     frames, _ = live(start_idle(4), silence(5 * MINUTE))
     closure = np.array([frame.blink for frame in frames])
     starts = blink_starts(frames)[:-1]
@@ -63,13 +65,13 @@ def test_lids_close_faster_than_they_open():
         assert closing <= 3 and 4 <= opening <= 6 and closing < opening
 
 
-def test_some_blinks_are_double():
+def test_some_blinks_are_double() -> None:
     frames, _ = live(start_idle(5), silence(10 * MINUTE))
     gaps = np.diff(blink_starts(frames))
     assert 2 <= np.sum(gaps < 0.6 * FRAME_RATE) <= 40
 
 
-def test_blinks_prefer_the_ends_of_phrases():
+def test_blinks_prefer_the_ends_of_phrases() -> None:
     lips = babble(20 * MINUTE)
     frames, _ = live(start_idle(6), lips)
     voiced = lips[:, 0] > 0.06
@@ -79,7 +81,7 @@ def test_blinks_prefer_the_ends_of_phrases():
     assert np.mean(rest[starts]) > 1.5 * np.mean(rest)
 
 
-def test_equal_seeds_live_equal_lives_and_others_do_not():
+def test_equal_seeds_live_equal_lives_and_others_do_not() -> None:
     lips = babble(MINUTE)
     first, _ = live(start_idle(7), lips)
     again, _ = live(start_idle(7), lips)
@@ -90,7 +92,7 @@ def test_equal_seeds_live_equal_lives_and_others_do_not():
     assert any(one.blink != two.blink for one, two in zip(first, other, strict=True))
 
 
-def test_a_state_can_be_kept_and_continued_twice():
+def test_a_state_can_be_kept_and_continued_twice() -> None:
     lips = babble(400)
     _, middle = live(start_idle(9), lips[:200])
     whole, _ = live(start_idle(9), lips)
@@ -99,7 +101,7 @@ def test_a_state_can_be_kept_and_continued_twice():
         np.testing.assert_array_equal([frame.pose for frame in rest], [frame.pose for frame in whole[200:]])
 
 
-def test_speech_shifts_no_drift_and_nods_shift_no_blink():
+def test_speech_shifts_no_drift_and_nods_shift_no_blink() -> None:
     """The streams of random numbers are separate: two babbles differ in gestures alone until a pause calls a blink."""
     loud, _ = live(start_idle(10), babble(60, seed=1) + np.float32(0.2))
     soft, _ = live(start_idle(10), babble(60, seed=2) + np.float32(0.2))
@@ -108,7 +110,7 @@ def test_speech_shifts_no_drift_and_nods_shift_no_blink():
 
 
 @pytest.mark.parametrize("make_lips", [silence, babble])
-def test_the_head_stays_near_and_moves(make_lips):
+def test_the_head_stays_near_and_moves(make_lips: Callable[[int], FloatArray]) -> None:
     frames, _ = live(start_idle(11), make_lips(10 * MINUTE))
     pose = np.array([frame.pose for frame in frames])
     pitch, yaw, roll = (pose[:, axis] / DEGREE for axis in range(3))
@@ -117,7 +119,7 @@ def test_the_head_stays_near_and_moves(make_lips):
     assert np.abs(pose[:, 3:]).max() < 0.06
 
 
-def test_the_drift_never_loops():
+def test_the_drift_never_loops() -> None:
     frames, _ = live(start_idle(12), silence(10 * MINUTE))
     yaw = np.array([frame.pose[1] for frame in frames])
     yaw -= yaw.mean()
@@ -127,7 +129,7 @@ def test_the_drift_never_loops():
     assert correlation[30 * FRAME_RATE :].max() < 0.5
 
 
-def test_breathing_lifts_the_head_12_to_18_times_a_minute():
+def test_breathing_lifts_the_head_12_to_18_times_a_minute() -> None:
     frames, _ = live(start_idle(13), silence(5 * MINUTE))
     height = np.array([frame.pose[4] for frame in frames])
     spectrum = np.abs(np.fft.rfft((height - height.mean()) * np.hanning(len(height))))
@@ -136,7 +138,7 @@ def test_breathing_lifts_the_head_12_to_18_times_a_minute():
     assert 12.0 <= 60.0 * frequency[np.argmax(breathing)] <= 18.0
 
 
-def test_the_eyes_rest_on_the_viewer_most_of_the_time_and_look_away_at_times():
+def test_the_eyes_rest_on_the_viewer_most_of_the_time_and_look_away_at_times() -> None:
     frames, _ = live(start_idle(14), silence(10 * MINUTE))
     world = np.array([np.add(frame.gaze, 0.8 * frame.pose[:2]) for frame in frames])
     away = np.abs(world[:, 1]) > 3.0 * DEGREE
@@ -145,7 +147,7 @@ def test_the_eyes_rest_on_the_viewer_most_of_the_time_and_look_away_at_times():
     assert 0.3 < saccades.sum() / 600 < 2.0
 
 
-def test_speech_brings_nods_and_brows():
+def test_speech_brings_nods_and_brows() -> None:
     quiet, _ = live(start_idle(15), silence(2 * MINUTE))
     spoken, _ = live(start_idle(15), babble(2 * MINUTE))
     assert max(frame.brows for frame in quiet) == 0.0
@@ -156,6 +158,6 @@ def test_speech_brings_nods_and_brows():
     assert 6 <= nods <= 80
 
 
-def test_a_negative_seed_is_refused():
+def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="seed must not be negative"):
         start_idle(-1)

@@ -1,5 +1,7 @@
 """Motion composition: the mouth opening, the separation of the controls, and motion without a cut."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def lips(**values: float) -> FloatArray:
     return row
 
 
-def test_equal_seeds_give_equal_motion():
+def test_equal_seeds_give_equal_motion() -> None:
     speech = babble(30 * SECONDS)
     first, _ = play(speech, seed=1)
     again, _ = play(speech, seed=1)
@@ -54,7 +56,7 @@ def test_equal_seeds_give_equal_motion():
     assert [motion.pose for motion in first] != [motion.pose for motion in other]
 
 
-def test_stepping_leaves_the_state_as_it_was():
+def test_stepping_leaves_the_state_as_it_was() -> None:
     speech = babble(4 * SECONDS)
     _, state = play(speech)
     once, _ = play(speech, state=state)
@@ -62,7 +64,7 @@ def test_stepping_leaves_the_state_as_it_was():
     np.testing.assert_array_equal(without(once, set()), without(twice, set()))
 
 
-def test_alpha_zero_keeps_the_lips_at_rest_while_blinks_continue():
+def test_alpha_zero_keeps_the_lips_at_rest_while_blinks_continue() -> None:
     speech = babble(60 * SECONDS)
     speech[:, LIP_NAMES.index("mouthClose")] = 0.7
     spoken, _ = play(speech, Controls(alpha=0.0))
@@ -75,7 +77,7 @@ def test_alpha_zero_keeps_the_lips_at_rest_while_blinks_continue():
     assert np.sum(channel(spoken, "eyeBlinkLeft") > 0.9) > 5
 
 
-def test_alpha_scales_the_opening_up_to_its_bound():
+def test_alpha_scales_the_opening_up_to_its_bound() -> None:
     row = lips(jawOpen=0.5, mouthPart=0.4, mouthStretch=0.3)
     np.testing.assert_allclose(scale_lips(row, 0.5), 0.5 * row)
     np.testing.assert_array_equal(scale_lips(row, 1.0), row)
@@ -85,14 +87,14 @@ def test_alpha_scales_the_opening_up_to_its_bound():
 
 
 @pytest.mark.parametrize("alpha", [0.6, 1.0, 1.5])
-def test_closures_survive_any_alpha(alpha):
+def test_closures_survive_any_alpha(alpha: float) -> None:
     """A gap between the lips is what the jaw and the parting open beyond what mouthClose takes back."""
     shut = scale_lips(lips(mouthClose=1.0, jawOpen=0.15, mouthPart=0.1), alpha)
     close, jaw, part = (shut[LIP_NAMES.index(name)] for name in ("mouthClose", "jawOpen", "mouthPart"))
     assert (jaw + part) / close <= 0.25 + 1e-6
 
 
-def test_the_source_expression_is_kept_under_the_bias():
+def test_the_source_expression_is_kept_under_the_bias() -> None:
     source = rest_expression()
     source[EXPRESSION_INDEX["jawOpen"]] = 0.2
     composer = MotionComposer(source)
@@ -103,14 +105,14 @@ def test_the_source_expression_is_kept_under_the_bias():
     assert source[EXPRESSION_INDEX["jawOpen"]] == np.float32(0.2)
 
 
-def test_expressions_stay_in_range_whatever_the_network_says():
+def test_expressions_stay_in_range_whatever_the_network_says() -> None:
     random = np.random.default_rng(0)
     motions, _ = play(random.normal(0.0, 2.0, (500, LIP_SIZE)).astype(np.float32), Controls(alpha=1.5))
     values = without(motions, set())
     assert values.min() >= 0.0 and values.max() <= 1.0 and values.dtype == np.float32
 
 
-def test_a_pose_control_moves_the_head_alone():
+def test_a_pose_control_moves_the_head_alone() -> None:
     speech = babble(10 * SECONDS)
     idle, _ = play(speech)
     turned, _ = play(speech, Controls(pose=HeadPose(pitch=0.1, yaw=-0.3, roll=0.05, translation=(0.1, 0.0, 0.2))))
@@ -120,7 +122,7 @@ def test_a_pose_control_moves_the_head_alone():
     np.testing.assert_allclose(turned[-1].pose.translation, (0.1, 0.0, 0.2), atol=1e-3)
 
 
-def test_a_gaze_control_moves_eyes_and_lids_alone():
+def test_a_gaze_control_moves_eyes_and_lids_alone() -> None:
     speech = babble(10 * SECONDS)
     idle, _ = play(speech)
     looking, _ = play(speech, Controls(gaze=(0.2, -0.2)))
@@ -134,7 +136,7 @@ def test_a_gaze_control_moves_eyes_and_lids_alone():
     assert channel(looking, "eyeLookOutRight")[-1] == pytest.approx(0.382, abs=1e-3)
 
 
-def test_a_blink_control_moves_the_lids_alone():
+def test_a_blink_control_moves_the_lids_alone() -> None:
     speech = babble(10 * SECONDS)
     idle, _ = play(speech)
     shut, _ = play(speech, Controls(blink=1.0))
@@ -146,7 +148,7 @@ def test_a_blink_control_moves_the_lids_alone():
     assert channel(awake, "eyeBlinkRight").max() == 0.0
 
 
-def test_alpha_moves_the_lips_alone():
+def test_alpha_moves_the_lips_alone() -> None:
     speech = babble(10 * SECONDS)
     plain, _ = play(speech)
     wide, _ = play(speech, Controls(alpha=1.4))
@@ -155,7 +157,7 @@ def test_alpha_moves_the_lips_alone():
     assert channel(wide, "jawOpen").max() > 1.3 * channel(plain, "jawOpen").max()
 
 
-def test_the_head_never_jumps():
+def test_the_head_never_jumps() -> None:
     """Angular acceleration stays below 15 rad/s^2 while speech, pauses and pose controls come and go."""
     speech = np.concatenate([silence(5 * SECONDS), babble(20 * SECONDS), silence(5 * SECONDS)])
     state = COMPOSER.start(3)
@@ -168,13 +170,13 @@ def test_the_head_never_jumps():
     assert np.abs(acceleration).max() < 15.0
 
 
-def test_the_first_frame_is_the_source_picture():
+def test_the_first_frame_is_the_source_picture() -> None:
     motions, _ = play(silence(1), seed=5)
     assert np.abs(angles(motions)).max() < 0.02
     assert np.abs(motions[0].expression).max() < 0.15
 
 
-def test_released_lips_ease_to_rest_over_four_frames():
+def test_released_lips_ease_to_rest_over_four_frames() -> None:
     held = lips(jawOpen=0.8, mouthPart=0.6)
     _, state = play(np.tile(held, (10, 1)))
     eased, after = play(silence(RELEASE_FRAMES + 3), state=COMPOSER.release(state))
@@ -185,7 +187,7 @@ def test_released_lips_ease_to_rest_over_four_frames():
     assert after.easing == 0
 
 
-def test_release_gives_way_to_new_speech():
+def test_release_gives_way_to_new_speech() -> None:
     _, state = play(np.tile(lips(jawOpen=0.8), (5, 1)))
     spoken, _ = play(np.tile(lips(jawOpen=0.3), (RELEASE_FRAMES, 1)), state=COMPOSER.release(state))
     assert channel(spoken, "jawOpen")[-1] == pytest.approx(0.3)
@@ -202,6 +204,6 @@ def test_release_gives_way_to_new_speech():
         ({"pose": HeadPose(translation=(0.0, 2.0, 0.0))}, "pose translation"),
     ],
 )
-def test_controls_out_of_range_are_refused(values, complaint):
+def test_controls_out_of_range_are_refused(values: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Controls(**values)

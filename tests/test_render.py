@@ -1,6 +1,7 @@
 """`visavis render`: what is in the file, how well its tracks agree, and what is said when it cannot be made."""
 
 import argparse
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from scipy.io import wavfile
 import realtime.render as module
 from engines.avatar import UnknownAvatar
 from engines.media import AudioChunk, VideoFrame
+from engines.pipeline import Engine
 from realtime.render import add_arguments, run
 from tests.fakes import FakeAvatar, FakeEngine, level_of
 
@@ -31,7 +33,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr(module, "list_avatars", lambda: ["ada", "ben"])
     monkeypatch.setattr(module, "load_avatar", load_fake)
-    monkeypatch.setattr(module.Engine, "load", lambda: fake)
+    monkeypatch.setattr(Engine, "load", lambda: fake)
     return fake
 
 
@@ -230,7 +232,7 @@ def test_a_full_disk_is_reported(tmp_path: Path, capsys: Any, monkeypatch: pytes
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "-o", tmp_path / "out.mp4") == 1
     assert "out.mp4 could not be written: No space left on device" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
