@@ -118,7 +118,7 @@ Three networks in ONNX: `renderer_source` encodes a portrait once, `renderer_mot
 frame, `renderer_painter` repaints what the warp cannot show (`networks/compact_renderer.py`).""",
         "Data": f"""
 {record["frames"]} frames at 512 x 512 of {record["heads"]} heads, of which {", ".join(record["shipped"])} ship;
-rendered by `python -m training.studio frames` with seed 0 from MakeHuman's CC0 assets. The held-out heads, and the
+rendered by `python -m training.studio frames` with seed 1 from MakeHuman's CC0 assets. The held-out heads, and the
 fixed states and the talking sequence of every head, never train.""",
         "Training": f"""
 `python -m training.fit_renderer`, seed {record["seed"]}, {saved["step"]} steps of {record["batch"]} samples, peak
