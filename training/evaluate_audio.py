@@ -28,8 +28,8 @@ from training.speech import augment
 from training.speech.dataset import EVALUATION_VOICES, LANGUAGES, TRAINING_VOICES, Speech, joined
 
 WEIGHTS: Final = Path("engines/assets/weights")
-CLOSED: Final = 0.4
-"""From here on `mouthClose` counts as lips that close."""
+CLOSED: Final = 0.3
+"""From here on `mouthClose` counts as closed lips: for the teacher, half way from parted to pressed."""
 DEFAULT_LOOKAHEAD: Final = 80
 HELD_OUT: Final = ("rms", "ked", "dita")
 JAW, CLOSE, PART = (LIP_NAMES.index(name) for name in ("jawOpen", "mouthClose", "mouthPart"))
@@ -227,7 +227,7 @@ the two features of a 40 ms frame and the past 16 expressions in, the bias on th
 message catalogues and from random words of the CMU dictionary. The lips come from a rule-based articulation teacher
 with exact sound timings (`training/speech/teacher.py`). Speakers' sizes, rooms, telephone and Opus are applied at
 generation; equaliser, gain, noise, babble and stretches without speech anew in every batch. No recording of a person is
-used beyond those that the voices were made from.""",
+used beyond those that the voices were made from, and no audio ships.""",
         "Training": f"""
 Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
 {record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU core. Running

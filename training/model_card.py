@@ -1,5 +1,6 @@
 """Model cards: what weights are, what made them, how good they are and where they fail, as Markdown beside them."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _wrapped(paragraph: str) -> str:
+    """Prose in lines of at most 120 characters; tables and code as they are."""
+    if paragraph.startswith(("|", "```")):
+        return paragraph
+    return textwrap.fill(" ".join(paragraph.split()), 120, break_long_words=False, break_on_hyphens=False)
+
+
 def write(path: Path, title: str, sections: Mapping[str, str]) -> None:
-    """One heading per section, in order."""
-    parts = [f"# {title}", *(f"## {heading}\n\n{text.strip()}" for heading, text in sections.items())]
+    """One heading per section, in order. Paragraphs are parted by an empty line."""
+    parts = [f"# {title}"]
+    for heading, text in sections.items():
+        parts += [f"## {heading}", *map(_wrapped, text.strip().split("\n\n"))]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
