@@ -56,9 +56,17 @@ def run(settings: Settings, engine: Engine, avatars: Avatars) -> int:
     app = create_app(settings, engine, avatars)
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     config = uvicorn.Config(
-        app, settings.host, settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
+        app,
+        settings.host,
+        settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
     )
-    print(f"Visavis on http://{settings.host}:{settings.port} (Ctrl-C ends it)", flush=True)
+    scheme = "https" if settings.tls_cert else "http"
+    print(f"Visavis on {scheme}://{settings.host}:{settings.port} (Ctrl-C ends it)", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has closed by then and hands it on
         uvicorn.Server(config).run()
     return 0

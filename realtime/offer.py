@@ -31,11 +31,13 @@ class OfferError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Offer:
     """An offer that can be answered. `sdp` has only candidates that the server will talk to; `mids` the sections;
-    `candidates` how many each has brought; `playout_delay` the number of that header extension (0: not offered)."""
+    `pictures` whether there is a video section; `candidates` how many were brought in all; `playout_delay` the number
+    of that header extension (0: not offered)."""
 
     sdp: str
     ufrag: str
     mids: tuple[str, ...]
+    pictures: bool
     candidates: int
     playout_delay: int
 
@@ -73,6 +75,7 @@ def read_offer(body: bytes, *, local: bool = False) -> Offer:
         sdp=text,
         ufrag=description.media[0].ice.usernameFragment or "",
         mids=tuple(media.rtp.muxId for media in description.media),
+        pictures=video is not None,
         candidates=sum(line.startswith("a=candidate:") for line in lines),
         playout_delay=_extension(video, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
     )

@@ -17,7 +17,7 @@ from realtime.tracks import FaceTrack, VoiceTrack
 
 
 class Peer:
-    """A connection that sends `voice` and `face` and hands the caller's packets to `on_packet`.
+    """A connection for `offer` that sends `voice` and `face` and hands the caller's packets to `on_packet`.
 
     `heard` is called for everything that arrives as RTP or RTCP.
     """
@@ -25,6 +25,7 @@ class Peer:
     def __init__(
         self,
         settings: Settings,
+        offer: Offer,
         voice: VoiceTrack,
         face: FaceTrack,
         on_packet: Callable[[int, int, bytes, float], None],
@@ -34,25 +35,27 @@ class Peer:
         configuration = RTCConfiguration(iceServers=_ice_servers(settings), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         self.connection = RTCPeerConnection(configuration)
         audio = self.connection.addTransceiver("audio", "sendrecv")
-        video = self.connection.addTransceiver("video", "sendonly")
         transport = audio.receiver.transport
         _reach_this_machine(transport)
+        bitrate = settings.video_kbps * 1000
         self.voice = MediaSender(voice, transport, bitrate=48_000, heard=heard)
-        self.face = MediaSender(face, transport, bitrate=settings.video_kbps * 1000, executor=executor, heard=heard)
-        receiver = VoiceReceiver(transport, on_packet, heard)
-        _adopt(audio, self.voice, receiver)
-        _adopt(video, self.face, None)
+        self.face = MediaSender(face, transport, bitrate=bitrate, executor=executor, heard=heard)
+        _adopt(audio, self.voice, VoiceReceiver(transport, on_packet, heard))
         audio.setCodecPreferences(_capabilities("audio", ("opus",)))
-        self._audio, self._video = audio, video
+        self._offer, self._audio = offer, audio
+        self._video: RTCRtpTransceiver | None = None
+        if offer.pictures:
+            self._video = self.connection.addTransceiver("video", "sendonly")
+            _adopt(self._video, self.face, None)
 
-    async def answer(self, offer: Offer) -> str:
+    async def answer(self) -> str:
         """The SDP answer, with all candidates of the server. Connecting begins."""
-        await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        await self.connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
         for codec in self._audio._codecs:
             if codec.name.lower() == "opus":
                 codec.parameters = {"minptime": 10, "useinbandfec": 1}
-        if offer.playout_delay:
-            extension = RTCRtpHeaderExtensionParameters(id=offer.playout_delay, uri=PLAYOUT_DELAY_URI)
+        if self._video is not None and self._offer.playout_delay:
+            extension = RTCRtpHeaderExtensionParameters(id=self._offer.playout_delay, uri=PLAYOUT_DELAY_URI)
             self._video._headerExtensions = [*self._video._headerExtensions, extension]
         await self.connection.setLocalDescription()
         return self.connection.localDescription.sdp
@@ -63,6 +66,8 @@ class Peer:
 
     async def close(self) -> None:
         await self.connection.close()
+        for sender in (self.voice, self.face):  # one that was never adopted waits for nobody
+            await sender.stop()
 
 
 def _adopt(transceiver: RTCRtpTransceiver, sender: MediaSender, receiver: VoiceReceiver | None) -> None:

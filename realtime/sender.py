@@ -143,6 +143,8 @@ class MediaSender(RTCRtpSender):
         self._tasks = [asyncio.create_task(self._run_media(codec)), asyncio.create_task(self._run_reports())]
 
     async def stop(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         self._media.stop()
         if not self._tasks:

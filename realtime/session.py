@@ -103,19 +103,26 @@ class Session:
         self._jitter = JitterBuffer(OpusDecoder(), settings.jitter_min_ms / 1000, settings.jitter_max_ms / 1000)
         self._voice = VoiceTrack(self._voice_released)
         self._face = FaceTrack(self._face_released)
-        self._peer = Peer(settings, self._voice, self._face, self._take_packet, self._hear, resources.encoders)
+        self._peer = Peer(settings, offer, self._voice, self._face, self._take_packet, self._hear, resources.encoders)
         connection = self._peer.connection
         connection.on("connectionstatechange", self._connection_changed)
         connection.on("datachannel", self._channel_opened)
         self._life: asyncio.Task[None] | None = None
 
+    @property
+    def quiet_seconds(self) -> float:
+        """For how long nothing has come from the caller."""
+        return time.monotonic() - self._heard_at
+
     async def answer(self) -> str:
         """The SDP answer. Raises `OfferError` when WebRTC refuses the offer after all."""
         try:
-            sdp = await self._peer.answer(self._offer)
-        except Exception as error:
+            sdp = await self._peer.answer()
+        except BaseException as error:
             await self._peer.close()
-            raise OfferError(400, "bad_offer", f"The offer cannot be answered: {error}") from error
+            if isinstance(error, Exception):
+                raise OfferError(400, "bad_offer", f"The offer cannot be answered: {error}") from error
+            raise
         self._life = asyncio.create_task(self._run(), name=f"session-{self.id}")
         return sdp
 
@@ -179,6 +186,8 @@ class Session:
         except TimeoutError:
             pass
         self._animator = Animator(pipeline, self._resources.workers, self._take_frame)
+        if self.epoch:
+            self._animator.interrupt(self.epoch)
         self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
         self._voice.start(self._clock)
         self._face.start(self._clock)
@@ -291,10 +300,9 @@ class Session:
         self._second.begun = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
-            now = time.monotonic()
-            if now - self._heard_at > settings.silence_seconds:
+            if self.quiet_seconds > settings.silence_seconds:
                 self.end("nothing arrives")
-            elif now - self._born > settings.max_age_seconds:
+            elif time.monotonic() - self._born > settings.max_age_seconds:
                 self.end("maximum age")
             self._tell_stats()
 

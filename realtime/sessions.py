@@ -1,11 +1,15 @@
 """All sessions of this process: who may start one, where they are found, how they all end."""
 
 import asyncio
+from typing import Final
 
 from realtime.engine import Avatar
 from realtime.offer import Offer, OfferError
 from realtime.placement import Place, Placement
 from realtime.session import Resources, Session
+
+_LOST: Final = 3.0
+"""Seconds without a packet after which a page may start anew beside its lost session."""
 
 
 class Sessions:
@@ -24,8 +28,7 @@ class Sessions:
     async def start(self, offer: Offer, avatar_id: str, client: str | None) -> tuple[Session, str]:
         """A new session and its SDP answer. Raises `OfferError` (404, 409, 400) and `placement.Full`."""
         avatar = self.find_avatar(avatar_id)
-        if client is not None and client in self._clients:
-            raise OfferError(409, "already_started", "This page has a session: DELETE it before starting another")
+        await self._end_lost(client)
         place = self.placement.reserve()
         try:
             session = Session(self.resources, avatar, offer, lambda ended: self._forget(ended, client, place))
@@ -62,6 +65,14 @@ class Sessions:
         """End all of them; none starts any more."""
         self.placement.draining = True
         await asyncio.gather(*(session.close("server stopped") for session in list(self._by_secret.values())))
+
+    async def _end_lost(self, client: str | None) -> None:
+        session = self._clients.get(client or "")
+        if session is None:
+            return
+        if session.quiet_seconds < _LOST:
+            raise OfferError(409, "already_started", "This page has a session: DELETE it before starting another")
+        await session.close("replaced")
 
     def _forget(self, session: Session, client: str | None, place: Place) -> None:
         place.release()

@@ -40,6 +40,8 @@ class Settings:
     ice_username: str = _setting("", "user name for the TURN server")
     ice_credential: str = _setting("", "password for the TURN server")
     cors_origins: str = _setting("", "comma-separated origins of other sites that may call this server")
+    tls_cert: str = _setting("", "PEM certificate: serves HTTPS, which microphones need on other machines")
+    tls_key: str = _setting("", "PEM key of the certificate")
     token: str = _setting("", "bearer token that callers must send (default: everybody may call)")
 
     def __post_init__(self) -> None:
@@ -53,6 +55,8 @@ class Settings:
             raise ValueError(f"compute_ms is {self.compute_ms}: choose 0 to 500")
         if not 150 <= self.video_kbps <= 10_000:
             raise ValueError(f"video_kbps is {self.video_kbps}: choose 150 to 10000")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key belong together: give both or none")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}: choose 0 (one per core) or more")
 

@@ -26,7 +26,8 @@ lips), `video` (recvonly) and a data channel labelled `control` (`realtime.contr
 
 Candidates may be in the offer, may follow by PATCH, or may be missing altogether: the answer carries every candidate
 of the server, and the server answers checks from wherever they come. `client` (optional, 8 to 64 characters of
-`A-Za-z0-9_-`) names the page: a second Start of one page is refused with 409 as long as its first session lives.
+`A-Za-z0-9_-`) names the page: a second Start of one page is refused with 409 while packets of its first session
+arrive; once that has been quiet for 3 seconds, it is replaced.
 `avatar` may be left out: the default then appears.
 
 **Trickle.** PATCH with `application/trickle-ice-sdpfrag` (RFC 8840): lines `a=ice-ufrag`, `a=ice-pwd`, `m=`, `a=mid`,

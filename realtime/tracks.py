@@ -27,6 +27,10 @@ _SILENCE: Final = np.zeros(PACKET_TICKS, np.int16)
 _LATEST_STALL: Final = 10 * PACKET_TICKS
 """A track that wakes up later than this skips ahead instead of sending a burst."""
 
+_MOST_SOUNDS: Final = 100
+_MOST_PICTURES: Final = 25
+"""What may wait for a sender; a caller that asked for no sound or no pictures never takes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sound:
@@ -75,7 +79,7 @@ class VoiceTrack(PacedTrack):
     def __init__(self, on_release: Callable[[Sound], None] = lambda sound: None) -> None:
         super().__init__()
         self.played = 0
-        self._waiting: deque[Sound] = deque()
+        self._waiting: deque[Sound] = deque(maxlen=_MOST_SOUNDS)
         self._next = 0
         self._on_release = on_release
 
@@ -124,7 +128,7 @@ class FaceTrack(PacedTrack):
         super().__init__()
         self.released = 0
         self.late = 0
-        self._waiting: deque[VideoFrame] = deque()
+        self._waiting: deque[VideoFrame] = deque(maxlen=_MOST_PICTURES)
         self._last: VideoFrame | None = None
         self._next = 0
         self._on_release = on_release
@@ -137,7 +141,9 @@ class FaceTrack(PacedTrack):
     def interrupt(self, epoch: int) -> None:
         """Drop the pictures of older epochs; the last one stands until one of the new epoch comes."""
         self.epoch = epoch
-        self._waiting = deque(frame for frame in self._waiting if frame.epoch >= epoch)
+        kept = [frame for frame in self._waiting if frame.epoch >= epoch]
+        self._waiting.clear()
+        self._waiting.extend(kept)
 
     async def recv(self) -> av.VideoFrame:
         clock = await self.clock()

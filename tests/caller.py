@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import httpx
@@ -62,9 +62,18 @@ class Received:
 
 
 class Caller:
-    """One call to a server behind `client`."""
+    """One call to a server behind `client`. Whatever a test forgets, or fails to come to, `serve` ends."""
 
-    def __init__(self, client: httpx.AsyncClient, track: MediaStreamTrack | None = None, codec: str = "VP8") -> None:
+    open: ClassVar[set["Caller"]] = set()
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        track: MediaStreamTrack | None = None,
+        codec: str = "VP8",
+        video: bool = True,
+    ) -> None:
+        Caller.open.add(self)
         self.client = client
         self.location = ""
         self.etag = ""
@@ -73,7 +82,7 @@ class Caller:
         self.sounds: list[Received] = []
         self.reports: dict[str, list[tuple[int, int]]] = {"audio": [], "video": []}
         self.arrivals: dict[str, dict[int, float]] = {"audio": {}, "video": {}}
-        self._first: dict[str, int] = {}
+        self._mappers: dict[str, Any] = {}
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.track = track or ToneTrack()
@@ -81,8 +90,9 @@ class Caller:
         self.channel = self.connection.createDataChannel("control")
         self.channel.on("message", self._take_event)
         self.connection.addTrack(self.track)
-        video = self.connection.addTransceiver("video", "recvonly")
-        video.setCodecPreferences([c for c in get_capabilities("video").codecs if c.name in (codec, "rtx")])
+        if video:
+            faces = self.connection.addTransceiver("video", "recvonly")
+            faces.setCodecPreferences([c for c in get_capabilities("video").codecs if c.name in (codec, "rtx")])
         self.connection.on("track", self._take_track)
 
     async def offer(self) -> str:
@@ -112,6 +122,7 @@ class Caller:
 
     async def vanish(self) -> None:
         """Leave without a word to the HTTP server."""
+        Caller.open.discard(self)
         await self.connection.close()
         self.track.stop()
         for task in self._tasks:
@@ -156,7 +167,7 @@ class Caller:
         try:
             while True:
                 frame = await track.recv()
-                rtp = (self._first[track.kind] + frame.pts) % 2**32
+                rtp = (self._mappers[track.kind]._origin + frame.pts) % 2**32
                 if track.kind == "video":
                     luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)[:, : frame.width]
                     self.pictures.append(Received(time.monotonic(), rtp, luma.copy()))
@@ -168,9 +179,9 @@ class Caller:
     def _spy(self, receiver: Any) -> None:
         take_rtp, take_rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
         kind = receiver._RTCRtpReceiver__kind
+        self._mappers[kind] = receiver._RTCRtpReceiver__timestamp_mapper
 
         async def handle_rtp(packet: RtpPacket, arrival_time_ms: int) -> None:
-            self._first.setdefault(kind, packet.timestamp)
             self.arrivals[kind].setdefault(packet.timestamp, time.monotonic())
             await take_rtp(packet, arrival_time_ms)
 
@@ -189,4 +200,8 @@ async def serve(engine: Any, **settings: Any) -> AsyncIterator[tuple[FastAPI, ht
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://house") as client:
-            yield app, client
+            try:
+                yield app, client
+            finally:
+                for caller in list(Caller.open):
+                    await caller.vanish()

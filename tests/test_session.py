@@ -10,6 +10,7 @@ from aiortc import MediaStreamTrack
 from av import AudioFrame
 
 from realtime import encoders
+from realtime.session import Session
 from tests.caller import SDP, Caller, Received, ToneTrack, serve
 from tests.fakes import FakeEngine, level_of
 from tests.test_offer import BAD, CANDIDATE, call
@@ -145,7 +146,7 @@ async def test_an_interruption_is_silence_within_a_packet_and_then_the_call_goes
         caller = Caller(client, ToneTrack(lambda seconds: True))
         await caller.start()
         await caller.live()
-        await caller.until(lambda: len(caller.pictures) > 15 and levels(caller.pictures)[-1] > 0.8)
+        await caller.until(lambda: len(caller.pictures) > 15 and level_of(caller.pictures[-1].data) > 0.8)
         asked = time.monotonic()
         caller.send(type="interrupt")
         interrupted = await caller.event("interrupted")
@@ -157,8 +158,8 @@ async def test_an_interruption_is_silence_within_a_packet_and_then_the_call_goes
         first = min(at for at in silent_at if at > asked)
         assert first - asked < 0.1 and told < 0.1
         assert any(level < 0.1 for level in levels(caller.pictures)[16:])
-        assert loudness(caller.sounds)[-1] > 10_000
-        assert levels(caller.pictures)[-1] > 0.8
+        assert loudness(caller.sounds[-1:])[0] > 10_000
+        assert level_of(caller.pictures[-1].data) > 0.8
         await caller.stop()
 
 
@@ -282,3 +283,57 @@ async def test_a_house_that_closes_says_goodbye() -> None:
         refused = await client.post("/v1/sessions", content=call(CANDIDATE), headers=SDP)
         assert (refused.status_code, refused.json()["error"]) == (503, "draining")
         await caller.vanish()
+
+
+async def test_an_interruption_before_the_call_is_live_is_remembered() -> None:
+    async with serve(FakeEngine(opening=0.5)) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True))
+        await caller.start()
+        await caller.event("state", state="connecting")
+        caller.send(type="interrupt")
+        caller.send(type="set", alpha=1.2)
+        await caller.event("interrupted", position=0.0)
+        await caller.event("error", code="not_live")
+        await caller.live()
+        await caller.until(lambda: len(caller.pictures) > 10 and level_of(caller.pictures[-1].data) > 0.8)
+        await caller.stop()
+
+
+async def test_a_face_that_breaks_ends_its_own_call_only() -> None:
+    engine = FakeEngine()
+    async with serve(engine) as (app, client):
+        broken, whole = Caller(client), Caller(client)
+        await broken.start()
+        await whole.start()
+        await broken.live()
+        await whole.live()
+
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("a network broke")
+
+        engine.pipelines[0].push = fail  # type: ignore[method-assign]
+        assert (await broken.event("state", state="closed"))["reason"] == "internal error"
+        await whole.until(lambda: len(app.state.sessions) == 1 and len(whole.pictures) > 5)
+        await broken.vanish()
+        await whole.stop()
+
+
+async def test_a_page_that_lost_its_call_may_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve(FakeEngine(), max_sessions=1) as (_, client):
+        lost, again = Caller(client), Caller(client)
+        await lost.start("?client=page-one-1")
+        await lost.live()
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "quiet_seconds", property(lambda session: 5.0))
+            assert (await again.start("?client=page-one-1")).status_code == 201
+        assert (await lost.event("state", state="closed"))["reason"] == "replaced"
+        await again.live()
+
+
+async def test_a_caller_may_do_without_pictures() -> None:
+    async with serve(FakeEngine()) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True), video=False)
+        await caller.start()
+        await caller.live()
+        await caller.until(lambda: len(caller.sounds) > 20 and loudness(caller.sounds[-1:])[0] > 10_000)
+        await caller.stop()

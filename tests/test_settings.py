@@ -35,6 +35,7 @@ def test_a_variable_of_the_wrong_type_is_named() -> None:
         {"compute_ms": -1},
         {"video_kbps": 1},
         {"workers": -1},
+        {"tls_cert": "a.pem"},
     ],
 )
 def test_senseless_values_are_refused(values: dict[str, int]) -> None:
