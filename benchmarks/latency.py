@@ -9,9 +9,14 @@ RTP as it arrives. For every burst:
   This is the picture of the same 40 ms of voice, whatever the networks draw in it;
 - *opened*: when the first picture came whose mouth is open (`jawOpen` in its `expression` event above rest).
 
+Every third burst is interrupted as soon as it is heard:
+
+- *hushed*: when the first silent packet came after the `interrupt` was sent.
+
     mic to photon  = seen - captured (the decoding of the picture and the display's refresh come on top)
     avatar added   = seen - the sending of the packet with that sample
     mic to ear     = heard - captured
+    interrupt      = hushed - the sending of `interrupt`
 """
 
 import argparse
@@ -109,6 +114,9 @@ class Caller:
     clocks: dict[str, tuple[int, int]] = field(default_factory=dict)
     stats: list[dict[str, Any]] = field(default_factory=list)
     jaws: list[tuple[int, float]] = field(default_factory=list)
+    hushed: list[float] = field(default_factory=list)
+    """Seconds from each interruption to silence."""
+    asked: float | None = None
     octets: int = 0
     live: asyncio.Event = field(default_factory=asyncio.Event)
     location: str = ""
@@ -176,11 +184,17 @@ class Caller:
 
     def _listen(self, packet: RtpPacket, now: float) -> None:
         pcm = np.abs(self._decoder.decode(packet.payload))
+        if self.asked is not None and pcm.max() < LOUD / 4:
+            self.hushed.append(now - self.asked)
+            self.asked = None
         if pcm.max() < LOUD:
             self._quiet += 1
             return
-        if self._quiet >= 10:
+        if self._quiet >= 20:
             self.heard.append((now, packet.timestamp + int(np.argmax(pcm >= LOUD))))
+            if len(self.heard) % 3 == 0:
+                self.asked = now
+                self.channel.send('{"type":"interrupt"}')
         self._quiet = 0
 
     def ntp(self, kind: str, rtp: int) -> float:
@@ -255,6 +269,7 @@ async def measure(port: int, server: psutil.Process, sessions: int, seconds: flo
         "codec": codec,
         "bursts": len(rows),
         **{name: percentiles([row[name] for row in rows if name in row] or [float("nan")]) for name in names},
+        "interrupt": percentiles([each for caller in callers for each in caller.hushed] or [float("nan")]),
         "join_ms": round(1000 * max(caller.joined for caller in callers)),
         "fps": round(sum(len(c.pictures) - s for c, s in zip(callers, seen, strict=True)) / elapsed / sessions, 2),
         "late_share": round(late / max(1, frames), 4),
@@ -288,11 +303,12 @@ def start_server(port: int, fake: bool, flags: list[str]) -> "subprocess.Popen[b
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    head = f"{'calls':>5} {'codec':6}{'mic to photon':>21}{'avatar added':>21}{'mic to ear':>21}{'open mouth':>21}"
+    titles = ("mic to photon", "avatar added", "mic to ear", "open mouth", "interrupt")
+    head = f"{'calls':>5} {'codec':6}" + "".join(f"{title:>21}" for title in titles)
     print(head + f"{'fps':>7}{'late %':>8}{'CPU/call':>10}{'MB':>6}{'kb/s':>7}{'join':>7}")
     for result in results:
         cells = f"{result['sessions']:5} {result['codec']:6}"
-        for name in ("mic_to_photon", "avatar_added", "mic_to_ear", "mic_to_open_mouth"):
+        for name in ("mic_to_photon", "avatar_added", "mic_to_ear", "mic_to_open_mouth", "interrupt"):
             cells += "{p50:9.0f}{p95:6.0f}{p99:6.0f}".format(**result[name])
         cells += f"{result['fps']:7.2f}{100 * result['late_share']:8.2f}{result['cpu_per_session']:10.3f}"
         print(cells + f"{result['memory_mb']:6}{result['kbps']:7}{result['join_ms']:7}")
