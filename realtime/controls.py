@@ -29,7 +29,8 @@ To the page:
     {"type": "pong", "t": 12.5, "media_time": 96000}            `t` as it came; media time released, 48 kHz ticks
     {"type": "expression", "media_time": 96000, "rtp": 2868000, "values": {"jawOpen": 0.4, ...}}
                                              coefficients above 0.001 of the frame with this RTP timestamp
-    {"type": "error", "code": "bad_message" | "unknown_avatar" | "too_fast" | "second_channel", "message": "..."}
+    {"type": "error", "code": "bad_message" | "unknown_avatar" | "not_live" | "too_fast" | "second_channel",
+     "message": "..."}                       `set` and `avatar` are followed from the state "live" on
 
 A message that cannot be understood gets an `error` and changes nothing.
 """

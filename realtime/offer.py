@@ -11,6 +11,8 @@ from aiortc.rtcicetransport import RTCIceCandidate
 from aiortc.rtcpeerconnection import find_common_codecs
 from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 
+from realtime.header_extensions import PLAYOUT_DELAY_URI
+
 MAX_BODY: Final = 64 * 1024
 MAX_SECTIONS: Final = 4
 MAX_CANDIDATES: Final = 32
@@ -77,7 +79,7 @@ def read_offer(body: bytes, *, local: bool = False) -> Offer:
         mids=tuple(media.rtp.muxId for media in description.media),
         pictures=video is not None,
         candidates=sum(line.startswith("a=candidate:") for line in lines),
-        playout_delay=_extension(video, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
+        playout_delay=_extension(video, PLAYOUT_DELAY_URI),
     )
 
 

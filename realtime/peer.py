@@ -10,8 +10,10 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability, RTCRtpHeaderExtensionParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 
+from realtime.header_extensions import PLAYOUT_DELAY_URI
 from realtime.offer import Fragment, Offer
-from realtime.sender import PLAYOUT_DELAY_URI, MediaSender, VoiceReceiver
+from realtime.receiver import VoiceReceiver
+from realtime.sender import MediaSender
 from realtime.settings import Settings
 from realtime.tracks import FaceTrack, VoiceTrack
 

@@ -1,11 +1,9 @@
-"""The sending and the receiving end of RTP, in place of aiortc's own.
+"""The sending end of RTP, in place of aiortc's own.
 
 `MediaSender` differs from `RTCRtpSender` in what a talking face needs: sender reports that carry the *media* clock for
 both tracks (RFC 3550 section 6.4.1; browsers align sound and picture by them, so that no send delay ends up as lip
 error), the first of them at once; encoders that are set for a face; pictures encoded in threads of their own; key
 frames spread over a few milliseconds; a bitrate that follows REMB only when the line is really full.
-
-`VoiceReceiver` hands every packet to a callback as it comes: no decoder thread and no 80 ms buffer.
 """
 
 import asyncio
@@ -16,17 +14,16 @@ import random
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
 
 import numpy as np
-from aiortc import RTCRtpReceiver, RTCRtpSender
+from aiortc import RTCRtpSender
 from aiortc.codecs import is_rtx
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters, RTCRtpSendParameters
-from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
@@ -43,7 +40,6 @@ from aiortc.rtp import (
     RtcpSourceInfo,
     RtcpSrPacket,
     RtpPacket,
-    pack_header_extensions,
     unpack_remb_fci,
     wrap_rtx,
 )
@@ -51,16 +47,10 @@ from aiortc.rtp import (
 from engines.media import MEDIA_RATE
 from realtime.clock import MediaClock
 from realtime.encoders import VIDEO_FLOOR, Encoder, encoder_for
+from realtime.header_extensions import Extensions
 from realtime.tracks import VIDEO_RATE, PacedTrack
 
 logger = logging.getLogger(__name__)
-
-MID_URI: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
-LEVEL_URI: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-SEND_TIME_URI: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-PLAYOUT_DELAY_URI: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
-_PLAYOUT_DELAY: Final = (0, 30)
-"""Least and most delay in units of 10 ms that the receiver shall add: none, if it can, and it may for lip sync."""
 
 _HISTORY: Final = 512
 """Packets kept for retransmission: about five seconds of video."""
@@ -281,112 +271,6 @@ class MediaSender(RTCRtpSender):
         now = time.monotonic()
         if now - self._keyframe_at > _KEYFRAME_PAUSE:
             self._keyframe, self._keyframe_at = True, now
-
-
-class VoiceReceiver(RTCRtpReceiver):
-    """Receives one Opus stream. `on_packet` gets sequence number, timestamp, payload and arrival (monotonic seconds);
-    `heard` is called for RTCP too."""
-
-    def __init__(
-        self,
-        transport: RTCDtlsTransport,
-        on_packet: Callable[[int, int, bytes, float], None],
-        heard: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__("audio", transport)
-        self._on_packet = on_packet
-        self._heard = heard
-        self._payload_types: set[int] = set()
-        self._streams: dict[int, StreamStatistics] = {}
-        self._reports: dict[int, tuple[int, float]] = {}
-        self._own_ssrc: int | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def _set_rtcp_ssrc(self, ssrc: int) -> None:
-        self._own_ssrc = ssrc
-
-    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
-        if self._task is not None:
-            return
-        self._payload_types = {c.payloadType for c in parameters.codecs if c.name.lower() == "opus"}
-        self.transport._register_rtp_receiver(self, parameters)
-        self._task = asyncio.create_task(self._run_reports())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self.transport._unregister_rtp_receiver(self)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def _handle_disconnect(self) -> None:
-        pass  # the session notices by itself
-
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        self._heard()
-        if packet.payload_type not in self._payload_types or not packet.payload:
-            return
-        stream = self._streams.get(packet.ssrc)
-        if stream is None:
-            self._streams.clear()  # one microphone: a new source replaces the last
-            stream = self._streams[packet.ssrc] = StreamStatistics(MEDIA_RATE)
-        stream.add(packet)
-        self._on_packet(packet.sequence_number, packet.timestamp, packet.payload, time.monotonic())
-
-    async def _handle_rtcp_packet(self, packet: Any) -> None:
-        self._heard()
-        if isinstance(packet, RtcpSrPacket):
-            self._reports[packet.ssrc] = ((packet.sender_info.ntp_timestamp >> 16) % 2**32, time.monotonic())
-
-    async def _run_reports(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(0.5 + random.random())
-                reports = [self._report_on(ssrc, stream) for ssrc, stream in self._streams.items()]
-                if reports and self._own_ssrc is not None:
-                    await self.transport._send_rtp(bytes(RtcpRrPacket(ssrc=self._own_ssrc, reports=reports)))
-        except ConnectionError:
-            pass
-
-    def _report_on(self, ssrc: int, stream: StreamStatistics) -> RtcpReceiverInfo:
-        lsr, heard_at = self._reports.get(ssrc, (0, 0.0))
-        return RtcpReceiverInfo(
-            ssrc=ssrc,
-            fraction_lost=stream.fraction_lost,
-            packets_lost=stream.packets_lost,
-            highest_sequence=(stream.max_seq or 0) + stream.cycles,
-            jitter=stream.jitter,
-            lsr=lsr,
-            dlsr=min(int((time.monotonic() - heard_at) * 65536), 2**32 - 1) if lsr else 0,
-        )
-
-
-class Extensions:
-    """The RTP header extensions (RFC 8285) of one stream, by their negotiated numbers; 0 where there is none."""
-
-    def __init__(self) -> None:
-        self.mid = self.level = self.send_time = self.playout_delay = 0
-
-    def configure(self, negotiated: Iterable[tuple[str, int]]) -> None:
-        numbers = dict(negotiated)
-        self.mid = numbers.get(MID_URI, 0)
-        self.level = numbers.get(LEVEL_URI, 0)
-        self.send_time = numbers.get(SEND_TIME_URI, 0)
-        self.playout_delay = numbers.get(PLAYOUT_DELAY_URI, 0)
-
-    def set(self, values: HeaderExtensions) -> tuple[int, bytes]:
-        """The profile and the bytes, as `RtpPacket.serialize` wants them."""
-        extensions: list[tuple[int, bytes]] = []
-        if self.mid and values.mid:
-            extensions.append((self.mid, values.mid.encode()))
-        if self.send_time and values.abs_send_time is not None:
-            extensions.append((self.send_time, values.abs_send_time.to_bytes(3, "big")))
-        if self.level and values.audio_level is not None:
-            voice, level = values.audio_level
-            extensions.append((self.level, bytes([voice << 7 | level])))
-        if self.playout_delay:
-            least, most = _PLAYOUT_DELAY
-            extensions.append((self.playout_delay, (least << 12 | most).to_bytes(3, "big")))
-        return pack_header_extensions(extensions)
 
 
 def _send_time() -> int:

@@ -16,32 +16,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from aiortc import RTCDataChannel
 
 from engines.expression import EXPRESSION_NAMES
 from engines.media import MEDIA_RATE, HeadPose, VideoFrame
 from realtime.animator import Animator
 from realtime.clock import PACKET_TICKS, MediaClock
-from realtime.controls import (
-    MAX_RATE,
-    ChangeAvatar,
-    ControlError,
-    Interrupt,
-    Ping,
-    Set,
-    Subscribe,
-    event,
-    expression_values,
-    read_message,
-)
+from realtime.controls import ChangeAvatar, ControlError, Interrupt, Message, Ping, Set, Subscribe, expression_values
 from realtime.engine import Avatar, Engine
 from realtime.jitter_buffer import JitterBuffer
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
 from realtime.offer import MAX_CANDIDATES, Fragment, Offer, OfferError
 from realtime.opus import OpusDecoder
+from realtime.page import Page
 from realtime.peer import Peer
 from realtime.settings import Settings
+from realtime.statistics import Statistics
 from realtime.tracks import FaceTrack, Sound, VoiceTrack
 
 logger = logging.getLogger(__name__)
@@ -52,8 +42,6 @@ _LOUD: Final = 250.0
 """Root mean square of a packet above which it is voice: 42 dB below full scale."""
 _QUIET_PACKETS: Final = 15
 """Packets without voice after which the speaker has stopped: 300 ms."""
-_MOST_BUFFERED: Final = 1 << 20
-"""Bytes that may wait in the data channel of a page that does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +79,12 @@ class Session:
         self._connected = asyncio.Event()
         self._first_sound = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._channel: RTCDataChannel | None = None
-        self._messages: tuple[int, int] = (0, 0)
+        self._page = Page(self._tell_state, self._follow, self._hear)
+        self._statistics = Statistics(resources.metrics)
         self._subscribed = False
         self._animator: Animator | None = None
         self._clock: MediaClock | None = None
         self._quiet = _QUIET_PACKETS
-        self._joined = False
-        self._second = _Second()
         settings = resources.settings
         self._jitter = JitterBuffer(OpusDecoder(), settings.jitter_min_ms / 1000, settings.jitter_max_ms / 1000)
         self._voice = VoiceTrack(self._voice_released)
@@ -106,7 +92,7 @@ class Session:
         self._peer = Peer(settings, offer, self._voice, self._face, self._take_packet, self._hear, resources.encoders)
         connection = self._peer.connection
         connection.on("connectionstatechange", self._connection_changed)
-        connection.on("datachannel", self._channel_opened)
+        connection.on("datachannel", self._page.open)
         self._life: asyncio.Task[None] | None = None
 
     @property
@@ -154,7 +140,7 @@ class Session:
         if self._animator is not None:
             self._animator.interrupt(self.epoch)
         self._resources.metrics.interrupts.inc()
-        self._send("interrupted", epoch=self.epoch, position=round(played, 3))
+        self._page.send("interrupted", epoch=self.epoch, position=round(played, 3))
         return played
 
     # The life of a session
@@ -211,8 +197,7 @@ class Session:
             await asyncio.wait(self._tasks)
         await self._peer.close()
         self._peer.connection.remove_all_listeners()
-        self._resources.metrics.ended.labels(reason).inc()
-        self._resources.metrics.age.observe(time.monotonic() - self._born)
+        self._statistics.ended(reason)
         self._on_closed(self)
         logger.info("session %s closed: %s", self.id, reason)
 
@@ -230,16 +215,12 @@ class Session:
 
     def _change_state(self, state: str, **more: Any) -> None:
         self.state = state
-        self._send("state", **self._status(), **more)
+        self._tell_state(**more)
 
-    def _status(self) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "session": self.id,
-            "avatar": self._avatar.id,
-            "delay_ms": self._resources.settings.delay_ticks * 1000 // MEDIA_RATE,
-            "codec": self._peer.face.codec,
-        }
+    def _tell_state(self, **more: Any) -> None:
+        delay = self._resources.settings.delay_ticks * 1000 // MEDIA_RATE
+        codec, avatar = self._peer.face.codec, self._avatar.id
+        self._page.send("state", state=self.state, session=self.id, avatar=avatar, delay_ms=delay, codec=codec, **more)
 
     # The way of the voice and of the face
 
@@ -257,8 +238,7 @@ class Session:
             await clock.wait(due)
             voice = self._jitter.read(due)
             if not voice.silent:
-                self._resources.metrics.jitter.observe(max(0.0, voice.delay))
-                self._second.delay = voice.delay
+                self._statistics.heard(voice.delay)
             sound = Sound(voice.pcm, media_time, self.epoch)
             self._voice.push(sound)
             assert self._animator is not None
@@ -267,76 +247,34 @@ class Session:
 
     def _take_frame(self, frame: VideoFrame, seconds: float) -> None:
         assert self._clock is not None
-        self._resources.metrics.compute.observe(seconds)
-        self._second.compute.append(seconds)
-        self._second.margins.append(self._clock.release_time(frame.media_time) - self._clock.now())
+        self._statistics.drawn(seconds, self._clock.release_time(frame.media_time) - self._clock.now())
         self._face.push(frame)
 
     def _voice_released(self, sound: Sound) -> None:
         loud = float(np.square(sound.pcm, dtype=np.float32).mean()) > _LOUD**2
         before, self._quiet = self._quiet, 0 if loud else self._quiet + 1
         if loud and before >= _QUIET_PACKETS:
-            self._send("speaking", speaking=True)
+            self._page.send("speaking", speaking=True)
         elif self._quiet == _QUIET_PACKETS:
-            self._send("speaking", speaking=False)
+            self._page.send("speaking", speaking=False)
 
     def _face_released(self, frame: VideoFrame, late: bool) -> None:
-        metrics = self._resources.metrics
-        metrics.frames.inc()
-        if late:
-            metrics.late.inc()
-        if not self._joined:
-            self._joined = True
-            metrics.join.observe(time.monotonic() - self._born)
+        self._statistics.released(late)
         if self._subscribed and not late:
             values = expression_values(EXPRESSION_NAMES, frame.motion.expression)
             rtp = self._peer.face.rtp_timestamp(frame.media_time)
-            self._send("expression", media_time=frame.media_time, rtp=rtp, values=values)
-
-    # Once a second
+            self._page.send("expression", media_time=frame.media_time, rtp=rtp, values=values)
 
     async def _watch(self) -> None:
-        settings = self._resources.settings
-        self._second.begun = time.monotonic()
+        settings, monitor = self._resources.settings, self._resources.monitor
         while True:
             await asyncio.sleep(1.0)
             if self.quiet_seconds > settings.silence_seconds:
                 self.end("nothing arrives")
             elif time.monotonic() - self._born > settings.max_age_seconds:
                 self.end("maximum age")
-            self._tell_stats()
-
-    def _tell_stats(self) -> None:
-        second, self._second = (
-            self._second,
-            _Second(
-                begun=time.monotonic(), frames=self._face.released, concealed=self._made_up(), delay=self._second.delay
-            ),
-        )
-        metrics, face = self._resources.metrics, self._peer.face
-        metrics.encode.observe(face.encode_seconds)
-        metrics.concealed.inc((self._made_up() - second.concealed) / MEDIA_RATE)
-        elapsed = time.monotonic() - second.begun
-        self._send(
-            "stats",
-            fps=round((self._face.released - second.frames) / elapsed, 1),
-            frames=self._face.released,
-            late_frames=self._face.late,
-            undrawn=self._animator.undrawn if self._animator else 0,
-            jitter_ms=_ms(second.delay),
-            target_ms=_ms(self._jitter.target),
-            concealed_ms=self._made_up() * 1000 // MEDIA_RATE,
-            compute_ms=_ms(sum(second.compute) / max(1, len(second.compute))),
-            margin_ms=_ms(min(second.margins, default=0.0)),
-            encode_ms=_ms(face.encode_seconds),
-            loop_lag_ms=_ms(self._resources.monitor.worst),
-            bitrate_kbps=face.bitrate // 1000,
-            rtt_ms=_ms(face.round_trip) if face.round_trip is not None else None,
-        )
-
-    def _made_up(self) -> int:
-        counts = self._jitter.counts
-        return counts.concealed + counts.stretched
+            undrawn = self._animator.undrawn if self._animator is not None else 0
+            self._page.send("stats", **self._statistics.tell(self._jitter, self._peer.face, undrawn, monitor.worst))
 
     # The page
 
@@ -347,38 +285,10 @@ class Session:
         elif state in ("failed", "closed"):
             self.end("disconnected")
 
-    def _channel_opened(self, channel: RTCDataChannel) -> None:
-        if self._channel is not None or channel.label != "control":
-            channel.send(event("error", code="second_channel", message='One data channel, called "control"'))
-            channel.close()
-            return
-        self._channel = channel
-        channel.on("message", self._take_message)
-        self._send("state", **self._status())
-
-    def _send(self, kind: str, **values: Any) -> None:
-        channel = self._channel
-        if channel is not None and channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED:
-            channel.send(event(kind, **values))
-
-    def _take_message(self, data: str | bytes) -> None:
-        self._hear()
-        second, count = self._messages
-        now = int(time.monotonic())
-        self._messages = (now, count + 1 if now == second else 1)
-        if self._messages[1] > MAX_RATE:
-            if self._messages[1] == MAX_RATE + 1:
-                self._send("error", code="too_fast", message=f"At most {MAX_RATE} messages per second are read")
-            return
-        try:
-            self._follow(data)
-        except ControlError as error:
-            self._send("error", code=error.code, message=str(error))
-
-    def _follow(self, data: str | bytes) -> None:
-        match read_message(data):
+    def _follow(self, message: Message) -> None:
+        match message:
             case Ping(t):
-                self._send("pong", t=t, media_time=self._clock.released() if self._clock else None)
+                self._page.send("pong", t=t, media_time=self._clock.released() if self._clock else None)
             case Subscribe(expression):
                 self._subscribed = expression
             case Interrupt():
@@ -394,34 +304,22 @@ class Session:
 
     async def _set(self, change: Set) -> None:
         if self._animator is None:
-            self._send("error", code="not_live", message="The call is not live yet: wait for the state event")
+            self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
             return
         try:
             await self._animator.change(lambda pipeline: _set_controls(pipeline, change))
         except (TypeError, ValueError) as error:
-            self._send("error", code="bad_message", message=f"The engine refuses this: {error}")
+            self._page.send("error", code="bad_message", message=f"The engine refuses this: {error}")
             return
-        self._send("set", **{name: _plain(value) for name, value in change.values.items()})
+        self._page.send("set", **{name: _plain(value) for name, value in change.values.items()})
 
     async def _change_avatar(self, avatar: Avatar) -> None:
         if self._animator is None:
-            self._send("error", code="not_live", message="The call is not live yet: wait for the state event")
+            self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
             return
         await self._animator.change(lambda pipeline: setattr(pipeline, "avatar", avatar))
         self._avatar = avatar
-        self._send("avatar", id=avatar.id)
-
-
-class _Second:
-    """What the stats event of one second is made of."""
-
-    def __init__(self, begun: float | None = None, frames: int = 0, concealed: int = 0, delay: float = 0.0) -> None:
-        self.begun = time.monotonic() if begun is None else begun
-        self.frames = frames
-        self.concealed = concealed
-        self.delay = delay
-        self.compute: list[float] = []
-        self.margins: list[float] = []
+        self._page.send("avatar", id=avatar.id)
 
 
 def _set_controls(pipeline: Any, change: Set) -> None:
@@ -434,7 +332,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return {"pitch": value[0], "yaw": value[1]}
     return value
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

@@ -119,15 +119,13 @@ class VoiceTrack(PacedTrack):
 
 
 class FaceTrack(PacedTrack):
-    """25 pictures a second, yuv420p, straight from the I420 planes; pts in 90 kHz. Counts what was `released` and what
-    of it was `late` (the last picture had to stand in)."""
+    """25 pictures a second, yuv420p, straight from the I420 planes; pts in 90 kHz. `on_release` is told of every picture
+    as it leaves, and whether it is late: the last one, standing in for one that is not there."""
 
     kind = "video"
 
     def __init__(self, on_release: Callable[[VideoFrame, bool], None] = lambda frame, late: None) -> None:
         super().__init__()
-        self.released = 0
-        self.late = 0
         self._waiting: deque[VideoFrame] = deque(maxlen=_MOST_PICTURES)
         self._last: VideoFrame | None = None
         self._next = 0
@@ -158,10 +156,7 @@ class FaceTrack(PacedTrack):
                 return self._release(self._last, slot)
 
     def _release(self, picture: VideoFrame, slot: int) -> av.VideoFrame:
-        late = picture.media_time < slot
-        self.released += 1
-        self.late += late
-        self._on_release(picture, late)
+        self._on_release(picture, picture.media_time < slot)
         frame = av.VideoFrame.from_ndarray(picture.planes, format="yuv420p")
         frame.pts, frame.time_base = slot * VIDEO_RATE // MEDIA_RATE, VIDEO_TIME_BASE
         return frame
