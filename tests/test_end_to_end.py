@@ -130,7 +130,7 @@ def call(browser: Browser, server: Server, speech: Speech) -> Call:
             late = (after["late_frames"] - before["late_frames"]) / (after["frames"] - before["frames"])
             concealed = after["concealed_ms"] - before["concealed_ms"]
             shares.append(f"{late:.0%} of the pictures were late and {concealed} ms of the microphone were lost")
-            if late < 0.04 and concealed < 200:
+            if late < 0.08 and concealed < 200:
                 return Call(recording, find(recording.sound, speech), measure_openings(recording.pictures))
     pytest.skip(f"this machine is too busy for a call: {'; '.join(shares)}")
 
