@@ -119,8 +119,8 @@ class VoiceTrack(PacedTrack):
 
 
 class FaceTrack(PacedTrack):
-    """25 pictures a second, yuv420p, straight from the I420 planes; pts in 90 kHz. `on_release` is told of every picture
-    as it leaves, and whether it is late: the last one, standing in for one that is not there."""
+    """25 pictures a second, yuv420p, straight from the I420 planes; pts in 90 kHz. `on_release` is told of every
+    picture as it leaves, and whether it is late: the last one, standing in for one that is not there."""
 
     kind = "video"
 
