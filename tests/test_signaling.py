@@ -37,12 +37,9 @@ async def test_starting_answers_with_a_session_of_its_own(house: tuple[FastAPI, 
 @pytest.mark.parametrize("name", BAD)
 async def test_bad_offers_get_400(house: tuple[FastAPI, httpx.AsyncClient], name: str) -> None:
     app, client = house
-    taken = []
-    for _ in range(3):  # the best of three: the machine may be busy with something else
-        begun = time.perf_counter()
-        response = await client.post("/v1/sessions", content=BAD[name], headers=SDP)
-        taken.append(time.perf_counter() - begun)
-    assert min(taken) < 0.1
+    begun = time.thread_time()
+    response = await client.post("/v1/sessions", content=BAD[name], headers=SDP)
+    assert time.thread_time() - begun < 0.1
     assert (response.status_code, response.json()["error"]) in [(400, "bad_offer"), (413, "too_large")]
     assert len(app.state.sessions) == 0
 
