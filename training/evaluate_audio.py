@@ -213,7 +213,7 @@ def _recipe(log: list[dict[str, Any]], speaker: Speaker) -> dict[str, str]:
     record = log[-1]
     voices = ", ".join(f"{name} {share:.0%}" for name, share in TRAINING_VOICES.items())
     losses = ", ".join(f"{name} {value:.4f}" for name, value in record["losses"].items())
-    plans = " then ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
+    plans = ", shortened to ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
     precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
     return {
         "What": f"""
