@@ -38,7 +38,7 @@ def test_a_page_is_greeted_heard_and_answered() -> None:
     channel = FakeChannel()
     page = Page(lambda: calls.append("open"), calls.append, lambda: calls.append("heard"))
     page.send("lost")
-    page.open(channel)  # type: ignore[arg-type]
+    page.open(channel)
     channel.take('{"type": "ping", "t": 1}')
     page.send("pong", t=1.0)
     assert calls == ["open", "heard", Ping(1.0)]
@@ -47,7 +47,7 @@ def test_a_page_is_greeted_heard_and_answered() -> None:
 
 def test_errors_go_back() -> None:
     channel = FakeChannel()
-    Page(lambda: None, refuse, lambda: None).open(channel)  # type: ignore[arg-type]
+    Page(lambda: None, refuse, lambda: None).open(channel)
     channel.take("{")
     channel.take('{"type": "interrupt"}')
     assert [event["code"] for event in channel.sent] == ["bad_message", "not_live"]
@@ -58,7 +58,7 @@ def test_a_flood_is_cut_off_with_one_error_and_forgiven(monkeypatch: pytest.Monk
     monkeypatch.setattr(page_module.time, "monotonic", lambda: now)
     followed: list[Message] = []
     channel = FakeChannel()
-    Page(lambda: None, followed.append, lambda: None).open(channel)  # type: ignore[arg-type]
+    Page(lambda: None, followed.append, lambda: None).open(channel)
     for _ in range(MAX_RATE + 50):
         channel.take('{"type": "interrupt"}')
     assert len(followed) == MAX_RATE
@@ -73,8 +73,8 @@ def test_there_is_one_channel(label: str) -> None:
     first, second = FakeChannel(), FakeChannel()
     second.label = label
     page = Page(lambda: None, refuse, lambda: None)
-    page.open(first)  # type: ignore[arg-type]
-    page.open(second)  # type: ignore[arg-type]
+    page.open(first)
+    page.open(second)
     assert second.closed and second.sent[0]["code"] == "second_channel"
     assert not first.closed
 
@@ -82,7 +82,7 @@ def test_there_is_one_channel(label: str) -> None:
 def test_who_does_not_read_is_not_told_more() -> None:
     channel = FakeChannel()
     page = Page(lambda: None, refuse, lambda: None)
-    page.open(channel)  # type: ignore[arg-type]
+    page.open(channel)
     channel.bufferedAmount = 2 << 20
     page.send("stats")
     channel.bufferedAmount, channel.readyState = 0, "closing"
