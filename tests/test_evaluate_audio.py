@@ -51,7 +51,7 @@ def as_fraction(lips: NDArray[np.uint8]) -> FloatArray:
 
 def test_a_perfect_prediction_has_a_perfect_score() -> None:
     rng = np.random.default_rng(0)
-    lips = rng.integers(0, 90, (300, LIP_SIZE)).astype(np.uint8)
+    lips = rng.integers(0, 70, (300, LIP_SIZE)).astype(np.uint8)
     lips[100:103, CLOSE] = 255
     speech = Speech(np.zeros(300 * 640, np.int16), lips, np.zeros(600, np.uint8), np.array([[4.0, 4.12]]))
     result = score(as_fraction(lips), speech)
