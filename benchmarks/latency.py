@@ -5,8 +5,9 @@ RTP as it arrives. For every burst:
 
 - *captured*: when the first sample of the burst was at the microphone;
 - *heard*: when the packet with that sample came back; the sample is found in the decoded sound;
-- *seen*: when the last packet came of the picture that belongs to that sample, by the sender reports of both streams.
-  This is the picture of the same 40 ms of voice, whatever the networks draw in it;
+- *seen*: when the last packet came of the first picture that shows that sample or later ones, by the sender reports of
+  both streams and the `expression` event of each picture. This is the picture of the same 40 ms of voice, whatever the
+  networks draw in it, and a picture that had to stand in for a late one does not count;
 - *opened*: when the first picture came whose mouth is open (`jawOpen` in its `expression` event above rest).
 
 Every third burst is interrupted as soon as it is heard:
@@ -46,8 +47,8 @@ from realtime.opus import OpusDecoder
 
 LOUD = 1500
 """Sample value at which a burst has begun."""
-FLOOR = {"jawOpen": 0.10}
-"""Coefficients above rest at which the mouth counts as open."""
+JAW_OPEN = 0.1
+"""`jawOpen` above rest at which the mouth counts as open."""
 
 
 def vowel(seconds: float, pitch: float = 120.0) -> NDArray[np.int16]:
@@ -113,7 +114,8 @@ class Caller:
     """Arrival of the last packet, by RTP timestamp."""
     clocks: dict[str, tuple[int, int]] = field(default_factory=dict)
     stats: list[dict[str, Any]] = field(default_factory=list)
-    jaws: list[tuple[int, float]] = field(default_factory=list)
+    shown: list[tuple[int, float, float]] = field(default_factory=list)
+    """RTP timestamp of each picture, by how many seconds it is late, and its `jawOpen`."""
     hushed: list[float] = field(default_factory=list)
     """Seconds from each interruption to silence."""
     asked: float | None = None
@@ -161,7 +163,7 @@ class Caller:
         elif event["type"] == "stats":
             self.stats.append(event)
         elif event["type"] == "expression":
-            self.jaws.append((event["rtp"], event["values"].get("jawOpen", 0.0)))
+            self.shown.append((event["rtp"], event["late_ms"] / 1000, event["values"].get("jawOpen", 0.0)))
 
     def _read(self, receiver: Any) -> None:
         take_report = receiver._handle_rtcp_packet
@@ -205,16 +207,19 @@ class Caller:
     def latencies(self) -> list[dict[str, float]]:
         """Seconds, one row per burst that was heard and seen."""
         rows = []
-        frames = [(self.ntp("video", rtp), at) for rtp, at in self.pictures.items()]
-        jaws = [(self.ntp("video", rtp), value, self.pictures.get(rtp)) for rtp, value in self.jaws]
-        rest = float(np.median([value for _, value, _ in jaws])) if jaws else 0.0
+        frames = [
+            (self.ntp("video", rtp) - late, jaw, self.pictures[rtp])
+            for rtp, late, jaw in self.shown
+            if rtp in self.pictures
+        ]
+        rest = float(np.median([jaw for _, jaw, _ in frames])) if frames else 0.0
         for onset in self.microphone.onsets:
             captured = self.microphone.captured(onset)
             heard = next(((at, rtp) for at, rtp in self.heard if 0 < at - captured < 0.9), None)
             if heard is None:
                 continue
             when = self.ntp("audio", heard[1])
-            seen = next((at for shown, at in frames if shown <= when < shown + 0.04), None)
+            seen = next((at for shown, _, at in frames if when < shown + 0.04), None)
             if seen is None:
                 continue
             row = {
@@ -222,13 +227,9 @@ class Caller:
                 "avatar_added": seen - self.microphone.sent(onset),
                 "mic_to_ear": heard[0] - captured,
             }
-            opened = [
-                (shown, at)
-                for shown, value, at in jaws
-                if at is not None and -0.2 < shown - when < 0.3 and value > rest + FLOOR["jawOpen"]
-            ]
+            opened = [at for shown, jaw, at in frames if -0.2 < shown - when < 0.3 and jaw > rest + JAW_OPEN]
             if opened:
-                row["mic_to_open_mouth"] = opened[0][1] - captured
+                row["mic_to_open_mouth"] = opened[0] - captured
             rows.append(row)
         return rows
 

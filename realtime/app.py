@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -56,7 +59,7 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
         avatars=known,
         metrics=metrics,
         monitor=LoopMonitor(metrics.loop_lag.observe),
-        workers=ThreadPoolExecutor(settings.worker_count, "networks"),
+        workers=ThreadPoolExecutor(settings.worker_count, "networks", _stand_back),
         encoders=ThreadPoolExecutor(settings.worker_count, "encode"),
     )
     sessions = Sessions(resources)
@@ -106,6 +109,12 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
     if (page / "index.html").is_file():
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
+
+
+def _stand_back() -> None:
+    # On a machine with too much to do, pictures wait and the sound does not. Linux keeps this per thread.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
 async def _add_security(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -27,8 +27,9 @@ To the page:
     {"type": "avatar", "id": "ada"}          the face has changed
     {"type": "set", "alpha": 1.2}            what `set` has set, as it now holds
     {"type": "pong", "t": 12.5, "media_time": 96000}            `t` as it came; media time released, 48 kHz ticks
-    {"type": "expression", "media_time": 96000, "rtp": 2868000, "values": {"jawOpen": 0.4, ...}}
-                                             coefficients above 0.001 of the frame with this RTP timestamp
+    {"type": "expression", "media_time": 96000, "late_ms": 0, "rtp": 2868000, "values": {"jawOpen": 0.4, ...}}
+                                             coefficients above 0.001 of the frame with this RTP timestamp, which shows
+                                             the voice of `late_ms` before it
     {"type": "error", "code": "bad_message" | "unknown_avatar" | "not_live" | "too_fast" | "second_channel",
      "message": "..."}                       `set` and `avatar` are followed from the state "live" on
 

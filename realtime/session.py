@@ -258,12 +258,17 @@ class Session:
         elif self._quiet == _QUIET_PACKETS:
             self._page.send("speaking", speaking=False)
 
-    def _face_released(self, frame: VideoFrame, late: bool) -> None:
-        self._statistics.released(late)
-        if self._subscribed and not late:
-            values = expression_values(EXPRESSION_NAMES, frame.motion.expression)
-            rtp = self._peer.face.rtp_timestamp(frame.media_time)
-            self._page.send("expression", media_time=frame.media_time, rtp=rtp, values=values)
+    def _face_released(self, frame: VideoFrame, media_time: int) -> None:
+        late = media_time - frame.media_time
+        self._statistics.released(late > 0)
+        if self._subscribed:
+            self._page.send(
+                "expression",
+                media_time=frame.media_time,
+                late_ms=late * 1000 // MEDIA_RATE,
+                rtp=self._peer.face.rtp_timestamp(media_time),
+                values=expression_values(EXPRESSION_NAMES, frame.motion.expression),
+            )
 
     async def _watch(self) -> None:
         settings, monitor = self._resources.settings, self._resources.monitor

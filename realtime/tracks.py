@@ -120,11 +120,11 @@ class VoiceTrack(PacedTrack):
 
 class FaceTrack(PacedTrack):
     """25 pictures a second, yuv420p, straight from the I420 planes; pts in 90 kHz. `on_release` is told of every
-    picture as it leaves, and whether it is late: the last one, standing in for one that is not there."""
+    picture as it leaves, and of the media time in whose place: a later one than its own if it is late, or stands in."""
 
     kind = "video"
 
-    def __init__(self, on_release: Callable[[VideoFrame, bool], None] = lambda frame, late: None) -> None:
+    def __init__(self, on_release: Callable[[VideoFrame, int], None] = lambda frame, media_time: None) -> None:
         super().__init__()
         self._waiting: deque[VideoFrame] = deque(maxlen=_MOST_PICTURES)
         self._last: VideoFrame | None = None
@@ -156,7 +156,7 @@ class FaceTrack(PacedTrack):
                 return self._release(self._last, slot)
 
     def _release(self, picture: VideoFrame, slot: int) -> av.VideoFrame:
-        self._on_release(picture, picture.media_time < slot)
+        self._on_release(picture, slot)
         frame = av.VideoFrame.from_ndarray(picture.planes, format="yuv420p")
         frame.pts, frame.time_base = slot * VIDEO_RATE // MEDIA_RATE, VIDEO_TIME_BASE
         return frame
