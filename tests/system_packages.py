@@ -18,10 +18,12 @@ def main() -> int:
         return 0
     if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
-            if subprocess.run(["apt-get", *command], env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
-                break
-        else:
+        commands = ["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]
+        if all(
+            subprocess.run(["apt-get", *command], env=environment, stdout=subprocess.DEVNULL, check=False).returncode
+            == 0
+            for command in commands
+        ):
             return 0
     print(f"not installed: {', '.join(missing)}. The tests that need them are skipped; install them to run all.")
     return 0

@@ -70,7 +70,7 @@ def test_a_saved_mesh_comes_back(mesh: HeadMesh, tmp_path) -> None:  # type: ign
 
 def test_something_else_is_not_a_mesh(tmp_path) -> None:  # type: ignore[no-untyped-def]
     np.savez(tmp_path / "mesh.npz", neutral=np.zeros((3, 3)))
-    with pytest.raises(ValueError, match="not a head mesh: .*deltas"):
+    with pytest.raises(ValueError, match=r"not a head mesh: .*deltas"):
         HeadMesh.load(tmp_path / "mesh.npz")
 
 
