@@ -17,7 +17,7 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-pytest.importorskip("soundfile", reason="soundfile is not installed: pip install 'visavis[train]'")
+pytest.importorskip("soundfile", reason="soundfile is not installed: pip install soundfile")
 from playwright.sync_api import Browser
 
 from engines.avatar import load_avatar
