@@ -62,7 +62,7 @@ def delays_ms(heard: list[Voice]) -> NDArray[np.float64]:
 
 
 def test_a_clean_line_costs_the_target_and_loses_nothing() -> None:
-    buffer, heard = listen(even(100))
+    _, heard = listen(even(100))
     assert values(heard)[1:] == list(range(99))
     assert delays_ms(heard) == pytest.approx(20.0)
     assert heard[0].silent
@@ -84,7 +84,7 @@ def test_reads_can_be_aligned_to_the_packets() -> None:
 def test_one_lost_packet_costs_twenty_milliseconds_and_no_delay() -> None:
     arrivals = even(200)
     arrivals[100] = None
-    buffer, heard = listen(arrivals)
+    _, heard = listen(arrivals)
     made_up = [index for index, value in enumerate(values(heard)) if value < 0]
     assert len(made_up) == 1
     assert delays_ms(heard)[-1] == pytest.approx(20.0)
@@ -101,8 +101,8 @@ def test_a_lost_packet_is_recovered_from_the_next_when_that_is_there_in_time() -
 
 def test_two_packets_in_the_wrong_order_come_out_right() -> None:
     arrivals = even(100)
-    arrivals[50], arrivals[51] = arrivals[51], arrivals[51]
-    buffer, heard = listen(arrivals, JitterBuffer(IndexDecoder(), minimum=0.04, maximum=0.06))
+    arrivals[50], arrivals[51] = 51 * 0.02 + 0.001, 51 * 0.02
+    _, heard = listen(arrivals, JitterBuffer(IndexDecoder(), minimum=0.04, maximum=0.06))
     assert values(heard)[2:] == list(range(98))
 
 
@@ -188,7 +188,7 @@ def test_a_microphone_with_a_clock_of_its_own_never_drifts_away(drift: float) ->
     arrivals = [index * 0.02 * (1 + drift) for index in range(15_000)]
     _, heard = listen(arrivals)
     delays = delays_ms(heard)[:-20]  # the microphone's clock ends earlier or later than ours
-    assert 0 <= delays[1000:].min() and delays[1000:].max() <= 40
+    assert delays[1000:].min() >= 0 and delays[1000:].max() <= 40
 
 
 def test_counters_of_rtp_wrap() -> None:
