@@ -89,20 +89,28 @@ class SourceGeometry:
 
 
 @dataclass(frozen=True)
+class WindowGeometry:
+    """What one head repaints: its `window`; `flow` float32 (h, w, 2) at native resolution; `maps` float32 (h, w, C),
+    what the mesh says of each pixel."""
+
+    window: Window
+    flow: FloatArray
+    maps: FloatArray
+
+
+@dataclass(frozen=True)
 class FaceGeometry:
-    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` float32 (512, 512, 2), displacement from
+    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` float32 (256, 256, 2), displacement from
     target to source in picture units, and `coarse_flow` the same at (64, 64, 2); `seen` float32 (128, 128), 1 where
-    the source shows the surface; `mouth` and `eyes`, the windows; `mouth_maps` float32 (128, 128, 6): seen, teeth,
-    tongue, unlit colour; `eyes_maps` float32 (80, 224, 2): seen, eyeball."""
+    the source shows the surface. The maps of `mouth` are seen, teeth, tongue and unlit colour (128, 128, 6), those of
+    `eyes` seen and eyeball (80, 224, 2)."""
 
     keypoints: FloatArray
     flow: FloatArray
     coarse_flow: FloatArray
     seen: FloatArray
-    mouth: Window
-    mouth_maps: FloatArray
-    eyes: Window
-    eyes_maps: FloatArray
+    mouth: WindowGeometry
+    eyes: WindowGeometry
 
 
 def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
@@ -114,25 +122,22 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     whole = Window.whole(FLOW_SIZE)
     raster = rasterize(points, source.points, mesh.triangles, mesh.parts, whole)
     seen = visibility(raster, source.depth)
-    small_flow = picture_flow(raster, seen, whole)
-    flow = cv2.resize(small_flow, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR)
+    flow = picture_flow(raster, seen, whole)
 
-    mouth = _window(keypoints, LIPS, *MOUTH_WINDOW)
-    inside = rasterize(points, source.attributes, mesh.triangles, mesh.parts, mouth)
-    _refine(flow, inside, mouth)
-    teeth = (inside.parts == Part.UPPER_TEETH) | (inside.parts == Part.LOWER_TEETH)
-    tongue = inside.parts == Part.TONGUE
-    colour = source.interior.look_up(inside.values[..., 3:]) * (teeth | tongue)[..., None]
-    mouth_maps = np.dstack([visibility(inside, source.depth), teeth, tongue, colour]).astype(np.float32)
+    window = _window(keypoints, LIPS, *MOUTH_WINDOW)
+    raster = rasterize(points, source.attributes, mesh.triangles, mesh.parts, window)
+    mouth = WindowGeometry(window, _window_flow(flow, raster, window), _mouth_maps(source, raster))
 
-    eyes = _window(keypoints, LIDS, *EYES_WINDOW)
-    around = rasterize(points, source.points, mesh.triangles, mesh.parts, eyes)
-    _refine(flow, around, eyes)
-    eyes_maps = np.dstack([visibility(around, source.depth), around.parts == Part.EYE]).astype(np.float32)
+    window = _window(keypoints, LIDS, *EYES_WINDOW)
+    raster = rasterize(points, source.points, mesh.triangles, mesh.parts, window)
+    maps = np.empty((*EYES_WINDOW, 2), np.float32)
+    maps[..., 0] = visibility(raster, source.depth)
+    maps[..., 1] = raster.parts == Part.EYE
+    eyes = WindowGeometry(window, _window_flow(flow, raster, window), maps)
 
-    coarse_flow = cv2.resize(small_flow, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    coarse_flow = cv2.resize(flow, (GRID, GRID), interpolation=cv2.INTER_AREA)
     seen = cv2.resize(seen, (MAIN_SIZE, MAIN_SIZE), interpolation=cv2.INTER_AREA)
-    return FaceGeometry(keypoints, flow, coarse_flow, seen, mouth, mouth_maps, eyes, eyes_maps)
+    return FaceGeometry(keypoints, flow, coarse_flow, seen, mouth, eyes)
 
 
 def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:
@@ -144,7 +149,31 @@ def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: i
     return Window(half, left, top, width, height)
 
 
-def _refine(flow: FloatArray, raster: Raster, window: Window) -> None:
-    """Take the flow inside `window` from the raster at native resolution."""
-    part = flow[window.top : window.top + window.height, window.left : window.left + window.width]
-    cover_flow(part, raster, window)
+def look_up(field: FloatArray, window: Window) -> FloatArray:
+    """A field over the whole picture (n, n, 2), interpolated at the pixels of `window`: (height, width, 2)."""
+    scale = field.shape[0] / 2 / window.scale
+    shift = (scale - 1) / 2
+    matrix = np.array([[scale, 0, window.left * scale + shift], [0, scale, window.top * scale + shift]])
+    size = (window.width, window.height)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    found: FloatArray = cv2.warpAffine(field, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return found
+
+
+def _window_flow(flow: FloatArray, raster: Raster, window: Window) -> FloatArray:
+    """The mesh's own flow at native resolution, and the picture's where the mesh ends."""
+    fine = look_up(flow, window)
+    cover_flow(fine, raster, window)
+    return fine
+
+
+def _mouth_maps(source: SourceGeometry, raster: Raster) -> FloatArray:
+    maps = np.zeros((*MOUTH_WINDOW, 6), np.float32)
+    maps[..., 0] = visibility(raster, source.depth)
+    teeth = (raster.parts == Part.UPPER_TEETH) | (raster.parts == Part.LOWER_TEETH)
+    maps[..., 1] = teeth
+    maps[..., 2] = raster.parts == Part.TONGUE
+    inside = teeth | (raster.parts == Part.TONGUE)
+    if inside.any():
+        maps[inside, 3:] = source.interior.look_up(raster.values[None, inside, 3:])[0]
+    return maps

@@ -43,6 +43,16 @@ class Window:
         """The whole picture at `size` x `size`."""
         return cls(size / 2, 0, 0, size, size)
 
+    @property
+    def rows(self) -> slice:
+        """Rows of the picture that the window shows."""
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """Columns of the picture that the window shows."""
+        return slice(self.left, self.left + self.width)
+
     def centers(self) -> FloatArray:
         """Picture coordinates of the pixel centres, float32 (height, width, 2)."""
         x = (np.arange(self.width, dtype=np.float32) + self.left + 0.5) / self.scale - 1

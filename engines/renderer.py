@@ -18,15 +18,23 @@ from numpy.typing import NDArray
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.expression import FloatArray
-from engines.face_geometry import GRID, MAIN_SIZE, FaceGeometry, SourceGeometry, face_geometry
-from engines.flow import Window
+from engines.face_geometry import (
+    GRID,
+    MAIN_SIZE,
+    FaceGeometry,
+    SourceGeometry,
+    WindowGeometry,
+    face_geometry,
+    look_up,
+)
+from engines.flow import FLOW_SIZE, Window
 from engines.media import FRAME_SIZE, Motion
 
 SOURCE_SIZE: Final = 256
 SEAM: Final = 6
 """Pixels over which a window's layer blends into the picture at its border."""
 
-_PIXELS = ((Window.whole(FRAME_SIZE).centers() + 1) * (FRAME_SIZE / 2) - 0.5).astype(np.float32)
+_FLOW_PIXELS = ((Window.whole(FLOW_SIZE).centers() + 1) * (FRAME_SIZE / 2) - 0.5).astype(np.float32)
 _CELLS = Window.whole(GRID).centers()
 
 
@@ -85,7 +93,7 @@ class Renderer:
             }
         )
         residual = np.ascontiguousarray(moved["residual"][0].transpose(1, 2, 0))
-        warped = warp(source.picture, geometry.flow, residual)
+        warped = warp(source.picture, geometry, residual)
         small = cv2.resize(warped, (MAIN_SIZE, MAIN_SIZE), interpolation=cv2.INTER_AREA)
         painted = self._painter.run(
             {
@@ -95,8 +103,8 @@ class Renderer:
                 "hidden": moved["hidden"],
                 "condition": moved["condition"],
                 "warped": np.concatenate([_planar(small), geometry.seen[None, None]], axis=1),
-                "mouth": _window_input(warped, geometry.mouth, geometry.mouth_maps),
-                "eyes": _window_input(warped, geometry.eyes, geometry.eyes_maps),
+                "mouth": _window_input(warped, geometry.mouth),
+                "eyes": _window_input(warped, geometry.eyes),
             }
         )
         return compose(warped, geometry, painted["main"][0], painted["mouth_layer"][0], painted["eyes_layer"][0])
@@ -107,13 +115,19 @@ class Renderer:
         return planes
 
 
-def warp(picture: NDArray[np.uint8], flow: FloatArray, residual: FloatArray) -> NDArray[np.uint8]:
-    """Look up `picture` along `flow` (512, 512, 2) corrected by `residual` (64, 64, 2), both in picture units."""
-    total = cv2.resize(residual, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR)
-    total += flow
-    total *= FRAME_SIZE / 2
-    total += _PIXELS
-    warped: NDArray[np.uint8] = cv2.remap(picture, total, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def warp(picture: NDArray[np.uint8], geometry: FaceGeometry, residual: FloatArray) -> NDArray[np.uint8]:
+    """Look up `picture` along the flow of `geometry`, corrected by `residual` (64, 64, 2) in picture units."""
+    half = np.float32(FRAME_SIZE / 2)
+    places = cv2.resize(residual, (FLOW_SIZE, FLOW_SIZE), interpolation=cv2.INTER_LINEAR)
+    places += geometry.flow
+    places *= half
+    places += _FLOW_PIXELS
+    places = cv2.resize(places, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR)
+    for part in (geometry.mouth, geometry.eyes):
+        window = part.window
+        fine = part.flow + look_up(residual, window) + window.centers()
+        places[window.rows, window.columns] = (fine + 1) * half - np.float32(0.5)
+    warped: NDArray[np.uint8] = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped
 
 
@@ -124,8 +138,8 @@ def compose(
     wide = cv2.resize(np.ascontiguousarray(main.transpose(1, 2, 0)), (FRAME_SIZE, FRAME_SIZE))
     picture = np.empty_like(warped)
     _lay(warped, wide, picture)
-    for window, layer in ((geometry.mouth, mouth), (geometry.eyes, eyes)):
-        _replace(warped, np.ascontiguousarray(layer), picture, window.left, window.top, SEAM)
+    for part, layer in ((geometry.mouth, mouth), (geometry.eyes, eyes)):
+        _replace(warped, np.ascontiguousarray(layer), picture, part.window.left, part.window.top, SEAM)
     return picture
 
 
@@ -158,6 +172,6 @@ def _planar(picture: NDArray[np.uint8]) -> FloatArray:
     return np.multiply(picture.transpose(2, 0, 1)[None], np.float32(1 / 255), dtype=np.float32)
 
 
-def _window_input(warped: NDArray[np.uint8], window: Window, maps: FloatArray) -> FloatArray:
-    part = warped[window.top : window.top + window.height, window.left : window.left + window.width]
-    return np.concatenate([_planar(part), maps.transpose(2, 0, 1)[None]], axis=1)
+def _window_input(warped: NDArray[np.uint8], part: WindowGeometry) -> FloatArray:
+    inside = warped[part.window.rows, part.window.columns]
+    return np.concatenate([_planar(inside), part.maps.transpose(2, 0, 1)[None]], axis=1)

@@ -51,7 +51,7 @@ def test_rest_looks_like_the_portrait(name: str, sources: SourceCache, renderer:
 
 
 def cut(picture: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
-    return picture[window.top : window.top + window.height, window.left : window.left + window.width]
+    return picture[window.rows, window.columns]
 
 
 @pytest.mark.parametrize("name", list_avatars())
@@ -61,11 +61,11 @@ def test_an_open_mouth_shows_what_the_portrait_hides_and_leaves_the_eyes_alone(
     avatar = load_avatar(name)
     shut, opened = (renderer.render(sources.get(avatar), motion) for motion in (Motion(), OPEN))
     geometry = face_geometry(avatar.geometry, OPEN)
-    inside = geometry.mouth_maps[..., 0] == 0
+    inside = geometry.mouth.maps[..., 0] == 0
     assert 0.02 < inside.mean() < 0.3
-    mouths = [cut(picture, geometry.mouth)[inside].astype(int) for picture in (shut, opened)]
+    mouths = [cut(picture, geometry.mouth.window)[inside].astype(int) for picture in (shut, opened)]
     assert np.abs(mouths[0] - mouths[1]).mean() > 15
-    assert psnr(cut(opened, geometry.eyes), cut(shut, geometry.eyes)) > 32
+    assert psnr(cut(opened, geometry.eyes.window), cut(shut, geometry.eyes.window)) > 32
 
 
 def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(sources: SourceCache, renderer: Renderer) -> None:

@@ -58,7 +58,7 @@ def squared_error(first: Picture, second: Picture) -> float:
 
 def cut(picture: Picture, window: Window) -> Picture:
     """The part of `picture` that `window` shows."""
-    return picture[window.top : window.top + window.height, window.left : window.left + window.width]
+    return picture[window.rows, window.columns]
 
 
 def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) -> dict[str, float]:
@@ -73,8 +73,8 @@ def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) 
         drawn.append(picture)
         geometry = face_geometry(identity.geometry, motion)
         whole.append(squared_error(picture, truth))
-        mouth.append(squared_error(cut(picture, geometry.mouth), cut(truth, geometry.mouth)))
-        eyes.append(squared_error(cut(picture, geometry.eyes), cut(truth, geometry.eyes)))
+        mouth.append(squared_error(cut(picture, geometry.mouth.window), cut(truth, geometry.mouth.window)))
+        eyes.append(squared_error(cut(picture, geometry.eyes.window), cut(truth, geometry.eyes.window)))
         similar.append(structural_similarity(picture, truth))
     change = np.diff(np.stack(drawn[-sequence:]).astype(np.float32), axis=0)
     true_change = np.diff(identity.frames[-sequence:].astype(np.float32), axis=0)
@@ -94,7 +94,7 @@ def ways_to_draw(source: Source, renderer: Renderer) -> dict[str, Callable[[Moti
         return source.picture
 
     def mesh_warp(motion: Motion) -> Picture:
-        return warp(source.picture, face_geometry(source.geometry, motion).flow, STILL)
+        return warp(source.picture, face_geometry(source.geometry, motion), STILL)
 
     def network(motion: Motion) -> Picture:
         return renderer.render(source, motion)

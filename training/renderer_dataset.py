@@ -93,7 +93,7 @@ def make_sample(
         return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA))
 
     def cut(picture: NDArray[Any], window: Window) -> NDArray[Any]:
-        return picture[window.top : window.top + window.height, window.left : window.left + window.width]
+        return picture[window.rows, window.columns]
 
     def planar(picture: NDArray[Any]) -> FloatArray:
         return np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32)
@@ -106,15 +106,15 @@ def make_sample(
         "keypoints_target": geometry.keypoints,
         "coarse_flow": planar(geometry.coarse_flow),
         "seen": geometry.seen[None],
-        "flow": planar(small(geometry.flow)),
-        "mouth_centers": geometry.mouth.centers(),
-        "mouth_grid": geometry.mouth.centers() + cut(geometry.flow, geometry.mouth),
-        "mouth_maps": planar(geometry.mouth_maps),
-        "mouth_target": planar(cut(target, geometry.mouth)),
-        "eyes_centers": geometry.eyes.centers(),
-        "eyes_grid": geometry.eyes.centers() + cut(geometry.flow, geometry.eyes),
-        "eyes_maps": planar(geometry.eyes_maps),
-        "eyes_target": planar(cut(target, geometry.eyes)),
+        "flow": planar(geometry.flow),
+        "mouth_centers": geometry.mouth.window.centers(),
+        "mouth_grid": geometry.mouth.window.centers() + geometry.mouth.flow,
+        "mouth_maps": planar(geometry.mouth.maps),
+        "mouth_target": planar(cut(target, geometry.mouth.window)),
+        "eyes_centers": geometry.eyes.window.centers(),
+        "eyes_grid": geometry.eyes.window.centers() + geometry.eyes.flow,
+        "eyes_maps": planar(geometry.eyes.maps),
+        "eyes_target": planar(cut(target, geometry.eyes.window)),
     }
 
 
