@@ -1,6 +1,7 @@
 """The page in a real Chromium, against the real server with a fake engine: what a person sees when things go well,
 and what the page says and does when they do not."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,7 +181,9 @@ def test_leaving_the_page_frees_the_place_at_once(page: Page, server: Server) ->
     assert server.sessions() == 1
     page.goto("about:blank")
     wait_for_sessions(page, server, 0)
-    assert 'visavis_sessions_ended_total{reason="ended by the page"}' in server.get("/metrics")
+    # DELETE and the DTLS alert race; either frees the place, and no timeout had to.
+    ended = re.findall(r'sessions_ended_total{reason="([^"]+)"}', server.get("/metrics"))
+    assert ended and set(ended) <= {"ended by the page", "disconnected"}
 
 
 def test_stop_during_connecting_leaves_nothing(page: Page, server: Server) -> None:
