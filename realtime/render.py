@@ -24,6 +24,7 @@ from tqdm import tqdm
 from engines.avatar import UnknownAvatar, list_avatars, load_avatar
 from engines.media import FRAME_RATE, FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk, VideoFrame
 from engines.motion import MAX_ALPHA, Controls
+from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import Engine
 from realtime.engine import Pipeline
 from realtime.resampler import ResamplerState, resample
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         except (UnknownAvatar, ValueError) as error:
             raise RenderError(str(error)) from error
         with open_voice(args.audio) as (voice, seconds):
-            pipeline = Engine.load().open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
+            pipeline = Engine.load(backend=OpenVinoBackend(threads=os.cpu_count() or 1)).open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
             pipeline.controls = controls
             render(voice, pipeline, args.output, seconds)
     except RenderError as error:
