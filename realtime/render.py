@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         except (UnknownAvatar, ValueError) as error:
             raise RenderError(str(error)) from error
         with open_voice(args.audio) as (voice, seconds):
-            pipeline = Engine.load(backend=OpenVinoBackend(threads=os.cpu_count() or 1)).open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
+            engine = Engine.load(backend=OpenVinoBackend(threads=os.cpu_count() or 1))
+            pipeline = engine.open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
             pipeline.controls = controls
             render(voice, pipeline, args.output, seconds)
     except RenderError as error:

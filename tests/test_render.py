@@ -33,7 +33,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr(module, "list_avatars", lambda: ["ada", "ben"])
     monkeypatch.setattr(module, "load_avatar", load_fake)
-    monkeypatch.setattr(Engine, "load", lambda: fake)
+    monkeypatch.setattr(Engine, "load", lambda backend: fake)
     return fake
 
 
