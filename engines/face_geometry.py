@@ -22,8 +22,8 @@ GRID: Final = 64
 """Cells on a side of the flow that the networks see."""
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the networks see and paint of the whole picture."""
-MOUTH_WINDOW: Final = (128, 128)
-EYES_WINDOW: Final = (80, 224)
+MOUTH_WINDOW: Final = (112, 112)
+EYES_WINDOW: Final = (64, 192)
 """Height and width in pixels of what the two heads repaint at native resolution."""
 
 
@@ -102,8 +102,8 @@ class WindowGeometry:
 class FaceGeometry:
     """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` float32 (256, 256, 2), displacement from
     target to source in picture units, and `coarse_flow` the same at (64, 64, 2); `seen` float32 (128, 128), 1 where
-    the source shows the surface. The maps of `mouth` are seen, teeth, tongue and unlit colour (128, 128, 6), those of
-    `eyes` seen and eyeball (80, 224, 2)."""
+    the source shows the surface. The maps of `mouth` are seen, teeth, tongue and unlit colour (112, 112, 6), those of
+    `eyes` seen and eyeball (64, 192, 2)."""
 
     keypoints: FloatArray
     flow: FloatArray

@@ -17,13 +17,13 @@ from engines.head_mesh import Part
 
 FLOW_SIZE: Final = 256
 """Cells on a side of the flow over the whole picture."""
-EXTENSION_SIZE: Final = 128
+EXTENSION_SIZE: Final = 64
 """Cells on a side of the smooth flow beyond the mesh."""
 NO_PART: Final = 255
 """Part of a pixel that no triangle covers."""
 DEPTH_TOLERANCE: Final = 0.04
 """Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
-FADE_FROM, FADE_OVER = 8.0, 14.0
+FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: hair moves, the
 wall does not."""
 

@@ -18,8 +18,8 @@ GRID = 64
 """Cells on a side of the feature maps and of the residual flow."""
 MAIN_SIZE = 128
 """Resolution of what is painted over the whole picture."""
-MOUTH_HEIGHT, MOUTH_WIDTH = 128, 128
-EYES_HEIGHT, EYES_WIDTH = 80, 224
+MOUTH_HEIGHT, MOUTH_WIDTH = 112, 112
+EYES_HEIGHT, EYES_WIDTH = 64, 192
 MOUTH_CHANNELS = 9
 """Warped source (3), seen in the source, teeth, tongue, and the textured, unlit inside of the mouth (3)."""
 EYES_CHANNELS = 5
