@@ -114,7 +114,7 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
 def _stand_back() -> None:
     # On a machine with too much to do, pictures wait and the sound does not. Linux keeps this per thread.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 1)
 
 
 async def _add_security(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
