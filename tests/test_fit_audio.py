@@ -25,7 +25,7 @@ def loud_means_open(frames: int = 200) -> Speech:
 
 
 def options(steps: int) -> argparse.Namespace:
-    return argparse.Namespace(steps=steps, items=2, frames=12, seed=1, bfloat16=False)
+    return argparse.Namespace(steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None)
 
 
 def test_histories_are_what_came_before() -> None:

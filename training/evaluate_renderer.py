@@ -122,7 +122,8 @@ rendered by `python -m training.studio frames` with seed 1 from MakeHuman's CC0 
 fixed states and the talking sequence of every head, never train.""",
         "Training": f"""
 `python -m training.fit_renderer`, seed {record["seed"]}, {saved["step"]} steps of {record["batch"]} samples, peak
-learning rate {record["rate"]}. It was resumed while frames were being added: the first steps saw fewer heads.""",
+learning rate {record["rate"]}. It was resumed while frames were being added: the first steps saw fewer heads.
+Up to step 7500 the windows of mouth and eyes were larger (128 x 128 and 224 x 80 pixels).""",
         "Figures": f"""
 In {precision}, over the fixed states and the talking sequence. PSNR in dB of the pooled error; the error of change is
 the mean absolute error of the difference between successive frames, in levels of 255.

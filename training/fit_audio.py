@@ -114,6 +114,8 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         record |= {name: state["record"][name] for name in ("step", "seconds")}
+    elif options.init:
+        model.load_state_dict(torch.load(options.init, weights_only=True)["model"])
     average: dict[str, float] = {}
     started = time.monotonic() - record["seconds"]
     for step in (bar := tqdm(range(record["step"], options.steps), initial=record["step"], total=options.steps)):
@@ -147,6 +149,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/speech"), help="shards of `training.speech generate`")
     parser.add_argument("--run", type=Path, default=Path("runs/audio"), help="folder of the checkpoint and the log")
     parser.add_argument("--steps", type=int, default=16_000)
+    parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/audio.pt")
     parser.add_argument("--items", type=int, default=8, help="crops in a batch")
     parser.add_argument("--frames", type=int, default=80, help="length of a crop in frames of 40 ms")
     parser.add_argument("--threads", type=int, default=1)

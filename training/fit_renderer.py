@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/renderer.pt")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
@@ -135,6 +136,8 @@ def main() -> None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
+    elif options.init:
+        model.load_state_dict(torch.load(options.init, weights_only=True)["model"])
 
     record = {
         "seed": options.seed,
