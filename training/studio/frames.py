@@ -1,8 +1,9 @@
 """Labelled frames for training the renderer, written shard by shard.
 
-One folder per identity: `source.png` (at rest, looking at the camera), `mesh.npz` (`HeadMesh`), `camera.json`, and
-shards `frames_NN.npz`, `states.npz`, `sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32
-(n, 53), `pose` float32 (n, 6) as pitch, yaw, roll, x, y, z, and `gaze` float32 (n, 2).
+In the root lies the mouth's unlit inside, `interior.png` and `interior.npz`. One folder per identity: `source.png` (at
+rest, looking at the camera), `mesh.npz` (`HeadMesh`), `camera.json`, and shards `frames_NN.npz`, `states.npz`,
+`sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32 (n, 53), `pose` float32 (n, 6) as pitch,
+yaw, roll, x, y, z, and `gaze` float32 (n, 2).
 """
 
 import json
@@ -21,6 +22,7 @@ from training.studio.cast import HELD_OUT, SHIPPED, TRAINING
 from training.studio.figure import Wardrobe
 from training.studio.head_export import head_mesh
 from training.studio.identity import Identity
+from training.studio.interior import write_interior
 from training.studio.rasterizer import Rasterizer
 from training.studio.sampler import random_motion, sequence, states
 from training.studio.scene import Scene
@@ -86,7 +88,10 @@ def _file(out: Path, job: Job) -> Path:
 
 def _write_source(scene: Scene, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    head_mesh(scene.figure).save(folder / "mesh.npz")
+    mesh = head_mesh(scene.figure)
+    mesh.save(folder / "mesh.npz")
+    if not (folder.parent / "interior.png").exists():
+        write_interior(scene.figure.assets, mesh, folder.parent)
     (folder / "camera.json").write_text(json.dumps(asdict(scene.camera)))
     cv2.imwrite(str(folder / ".source.png"), scene.shoot(Motion())[..., ::-1])
     (folder / ".source.png").rename(folder / "source.png")
