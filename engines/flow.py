@@ -43,15 +43,9 @@ class Window:
         """The whole picture at `size` x `size`."""
         return cls(size / 2, 0, 0, size, size)
 
-    @property
-    def rows(self) -> slice:
-        """Rows of the picture that the window shows."""
-        return slice(self.top, self.top + self.height)
-
-    @property
-    def columns(self) -> slice:
-        """Columns of the picture that the window shows."""
-        return slice(self.left, self.left + self.width)
+    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """The part of `picture` that the window shows: a view, to read or to write."""
+        return picture[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def centers(self) -> FloatArray:
         """Picture coordinates of the pixel centres, float32 (height, width, 2)."""

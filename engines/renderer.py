@@ -126,7 +126,7 @@ def warp(picture: NDArray[np.uint8], geometry: FaceGeometry, residual: FloatArra
     for part in (geometry.mouth, geometry.eyes):
         window = part.window
         fine = part.flow + look_up(residual, window) + window.centers()
-        places[window.rows, window.columns] = (fine + 1) * half - np.float32(0.5)
+        window.cut(places)[:] = (fine + 1) * half - np.float32(0.5)
     warped: NDArray[np.uint8] = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped
 
@@ -173,5 +173,5 @@ def _planar(picture: NDArray[np.uint8]) -> FloatArray:
 
 
 def _window_input(warped: NDArray[np.uint8], part: WindowGeometry) -> FloatArray:
-    inside = warped[part.window.rows, part.window.columns]
+    inside = part.window.cut(warped)
     return np.concatenate([_planar(inside), part.maps.transpose(2, 0, 1)[None]], axis=1)

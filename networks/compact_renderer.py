@@ -98,7 +98,7 @@ class CropHead(nn.Module):
         self.up = conv(trunk, 4 * detail, 1)
         self.detail = conv(detail + 4 * channels, detail)
         self.out = conv(detail, 16)
-        start_transparent(self.out, 4)
+        start_transparent(self.out)
 
     def forward(self, window: Tensor, condition: Tensor) -> Tensor:
         """`window` (B, C, H, W) in [0, 1] to (B, 4, H, W): premultiplied colour and mask."""
@@ -120,7 +120,7 @@ class Painter(nn.Module):
         self.body = ModulatedResidual(32, condition)
         self.merge = conv(32 + 4 * 4, 32)
         self.out = conv(32, 16)
-        start_transparent(self.out, 4)
+        start_transparent(self.out)
         self.mouth = CropHead(MOUTH_CHANNELS, 64, 32, condition)
         self.eyes = CropHead(EYES_CHANNELS, 48, 24, condition)
 
@@ -165,9 +165,9 @@ def layer(raw: Tensor) -> Tensor:
     return torch.cat([raw[:, :3], torch.sigmoid(raw[:, 3:])], 1)
 
 
-def start_transparent(out: nn.Conv2d, shuffle: int) -> None:
+def start_transparent(out: nn.Conv2d) -> None:
     """Initialise the last convolution before a pixel shuffle so that the layer begins invisible."""
     nn.init.zeros_(out.weight)
-    bias = torch.zeros(4, shuffle)
+    bias = torch.zeros(4, out.out_channels // 4)
     bias[3] = -3.0
     out.bias = nn.Parameter(bias.flatten())

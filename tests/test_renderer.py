@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from engines.avatar import UnknownAvatar, list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, rest_expression
 from engines.face_geometry import face_geometry
-from engines.flow import Window
 from engines.media import HeadPose, Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS
@@ -50,10 +49,6 @@ def test_rest_looks_like_the_portrait(name: str, sources: SourceCache, renderer:
     assert psnr(renderer.render(sources.get(avatar), Motion()), avatar.picture) > 32
 
 
-def cut(picture: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
-    return picture[window.rows, window.columns]
-
-
 @pytest.mark.parametrize("name", list_avatars())
 def test_an_open_mouth_shows_what_the_portrait_hides_and_leaves_the_eyes_alone(
     name: str, sources: SourceCache, renderer: Renderer
@@ -63,9 +58,9 @@ def test_an_open_mouth_shows_what_the_portrait_hides_and_leaves_the_eyes_alone(
     geometry = face_geometry(avatar.geometry, OPEN)
     inside = geometry.mouth.maps[..., 0] == 0
     assert 0.02 < inside.mean() < 0.3
-    mouths = [cut(picture, geometry.mouth.window)[inside].astype(int) for picture in (shut, opened)]
+    mouths = [geometry.mouth.window.cut(picture)[inside].astype(int) for picture in (shut, opened)]
     assert np.abs(mouths[0] - mouths[1]).mean() > 15
-    assert psnr(cut(opened, geometry.eyes.window), cut(shut, geometry.eyes.window)) > 32
+    assert psnr(geometry.eyes.window.cut(opened), geometry.eyes.window.cut(shut)) > 32
 
 
 def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(sources: SourceCache, renderer: Renderer) -> None:

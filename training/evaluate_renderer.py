@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from engines.expression import FloatArray
 from engines.face_geometry import GRID, face_geometry
-from engines.flow import Window
 from engines.media import Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, Source, SourceCache, warp
@@ -56,11 +55,6 @@ def squared_error(first: Picture, second: Picture) -> float:
     return float(((first.astype(np.float32) - second.astype(np.float32)) ** 2).mean())
 
 
-def cut(picture: Picture, window: Window) -> Picture:
-    """The part of `picture` that `window` shows."""
-    return picture[window.rows, window.columns]
-
-
 def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) -> dict[str, float]:
     """Figures of one way to draw, over every frame of `identity`; the last `sequence` frames are consecutive."""
     whole: list[float] = []
@@ -73,8 +67,8 @@ def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) 
         drawn.append(picture)
         geometry = face_geometry(identity.geometry, motion)
         whole.append(squared_error(picture, truth))
-        mouth.append(squared_error(cut(picture, geometry.mouth.window), cut(truth, geometry.mouth.window)))
-        eyes.append(squared_error(cut(picture, geometry.eyes.window), cut(truth, geometry.eyes.window)))
+        mouth.append(squared_error(geometry.mouth.window.cut(picture), geometry.mouth.window.cut(truth)))
+        eyes.append(squared_error(geometry.eyes.window.cut(picture), geometry.eyes.window.cut(truth)))
         similar.append(structural_similarity(picture, truth))
     change = np.diff(np.stack(drawn[-sequence:]).astype(np.float32), axis=0)
     true_change = np.diff(identity.frames[-sequence:].astype(np.float32), axis=0)

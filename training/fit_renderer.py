@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from networks.compact_renderer import CompactRenderer, sample
-from training.renderer_dataset import Batch, batches, coarse_seen, load_identity
+from engines.flow import Window
+from networks.compact_renderer import GRID, CompactRenderer, sample
+from training.renderer_dataset import PICTURE_SIZE, Batch, batches, coarse_seen, load_identity
 from training.studio.cast import HELD_OUT, SHIPPED
 
 
@@ -29,10 +30,8 @@ class Rendered(nn.Module):
     def __init__(self, keypoints: int) -> None:
         super().__init__()
         self.network = CompactRenderer(keypoints)
-        cells = (torch.arange(64) + 0.5) / 32 - 1
-        pixels = (torch.arange(256) + 0.5) / 128 - 1
-        self.register_buffer("cells", torch.stack(torch.meshgrid(cells, cells, indexing="xy"), -1)[None])
-        self.register_buffer("pixels", torch.stack(torch.meshgrid(pixels, pixels, indexing="xy"), -1)[None])
+        self.register_buffer("cells", torch.from_numpy(Window.whole(GRID).centers())[None])
+        self.register_buffer("pixels", torch.from_numpy(Window.whole(PICTURE_SIZE).centers())[None])
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Pictures (B, 3, h, w): `picture`, `mouth`, `eyes` composed, and `warp_*`, the warps beneath them."""
@@ -48,7 +47,7 @@ class Rendered(nn.Module):
                 coarse_seen(batch.seen), grid,
             )  # fmt: skip
         residual = residual.float()
-        flow = batch.flow + F.interpolate(residual, size=256, mode="bilinear", align_corners=False)
+        flow = batch.flow + F.interpolate(residual, size=PICTURE_SIZE, mode="bilinear", align_corners=False)
         warped = sample(batch.small_source, self.pixels + flow.permute(0, 2, 3, 1))
         mouth_grid, eyes_grid = (
             window + sample(residual, at).permute(0, 2, 3, 1)
@@ -64,7 +63,7 @@ class Rendered(nn.Module):
                 torch.cat([F.avg_pool2d(warped, 2), batch.seen], 1),
                 torch.cat([mouth, batch.mouth_maps], 1), torch.cat([eyes, batch.eyes_maps], 1),
             )  # fmt: skip
-        wide = F.interpolate(main.float(), size=256, mode="bilinear", align_corners=False)
+        wide = F.interpolate(main.float(), size=PICTURE_SIZE, mode="bilinear", align_corners=False)
         return {
             "picture": lay(warped, wide),
             "mouth": lay(mouth, mouth_layer.float()),

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from engines.expression import FloatArray
 from engines.face_geometry import GRID, FaceGeometry, Interior, SourceGeometry, face_geometry
-from engines.flow import Window
 from engines.head_mesh import Camera, HeadMesh
 from engines.media import HeadPose, Motion
 
@@ -92,9 +91,6 @@ def make_sample(
     def small(picture: NDArray[Any]) -> FloatArray:
         return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA))
 
-    def cut(picture: NDArray[Any], window: Window) -> NDArray[Any]:
-        return picture[window.rows, window.columns]
-
     def planar(picture: NDArray[Any]) -> FloatArray:
         return np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32)
 
@@ -110,11 +106,11 @@ def make_sample(
         "mouth_centers": geometry.mouth.window.centers(),
         "mouth_grid": geometry.mouth.window.centers() + geometry.mouth.flow,
         "mouth_maps": planar(geometry.mouth.maps),
-        "mouth_target": planar(cut(target, geometry.mouth.window)),
+        "mouth_target": planar(geometry.mouth.window.cut(target)),
         "eyes_centers": geometry.eyes.window.centers(),
         "eyes_grid": geometry.eyes.window.centers() + geometry.eyes.flow,
         "eyes_maps": planar(geometry.eyes.maps),
-        "eyes_target": planar(cut(target, geometry.eyes.window)),
+        "eyes_target": planar(geometry.eyes.window.cut(target)),
     }
 
 
