@@ -29,7 +29,8 @@ EYES_WINDOW: Final = (64, 192)
 
 @dataclass(frozen=True)
 class Interior:
-    """The unlit inside of the mouth: `uv` float32 (V, 2) in [0, 1], v down, into `texture` uint8 (H, W, 3)."""
+    """The unlit inside of the mouth: `uv` float32 (D, 2) in [0, 1], v down, of the face's vertices, into `texture`
+    uint8 (H, W, 3)."""
 
     uv: FloatArray
     texture: NDArray[np.uint8]
@@ -73,7 +74,8 @@ class SourceGeometry:
     @cached_property
     def attributes(self) -> FloatArray:
         """What a target pixel learns of its surface point (V, 5): x, y, depth in the source and texture u, v."""
-        return np.concatenate([self.points, self.interior.uv], axis=1)
+        beyond = len(self.points) - len(self.interior.uv)
+        return np.concatenate([self.points, np.pad(self.interior.uv, ((0, beyond), (0, 0)))], axis=1)
 
     @cached_property
     def keypoints(self) -> FloatArray:

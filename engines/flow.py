@@ -147,7 +147,7 @@ def visibility(raster: Raster, depth: FloatArray) -> FloatArray:
     """
     seen = np.zeros(raster.parts.shape, np.float32)
     _seen(raster.values, raster.parts, depth, DEPTH_TOLERANCE, seen)
-    seen[(raster.parts != Part.SKIN) & (raster.parts != Part.EYE)] = 0
+    seen[(raster.parts >= Part.UPPER_TEETH) & (raster.parts <= Part.TONGUE)] = 0
     return seen
 
 
