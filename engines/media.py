@@ -45,6 +45,16 @@ class HeadPose:
     roll: float = 0.0
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
+    def vector(self) -> NDArray[np.float64]:
+        """Pitch, yaw, roll and translation, float64 (6,)."""
+        return np.array([self.pitch, self.yaw, self.roll, *self.translation])
+
+    @classmethod
+    def from_vector(cls, vector: NDArray[np.float64]) -> "HeadPose":
+        """The inverse of `vector`."""
+        pitch, yaw, roll, x, y, z = vector.tolist()
+        return cls(pitch, yaw, roll, (x, y, z))
+
 
 @dataclass(frozen=True, slots=True)
 class Motion:
@@ -57,6 +67,15 @@ class Motion:
     expression: FloatArray = field(default_factory=rest_expression)
     pose: HeadPose = HeadPose()
     gaze: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MotionFrame:
+    """How the face moves in one frame, before it is drawn."""
+
+    motion: Motion
+    media_time: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """What the server asks of the engines: three shapes, so that it runs with any of them and tests with none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from engines.media import AudioChunk, VideoFrame
+from engines.drive import Drive
+from engines.media import AudioChunk, MotionFrame, VideoFrame
 
 
 class Avatar(Protocol):
@@ -23,16 +24,21 @@ class Avatar(Protocol):
 class Pipeline(Protocol):
     """One session's way from sound to pictures. Called from one thread at a time.
 
-    `controls` is a frozen dataclass with the fields that the data channel's `set` names.
+    `controls` is a frozen dataclass with the fields that the data channel's `set` names; `drive` tells what a tracker
+    saw at a media time.
     """
 
     controls: Any
+    drive: Callable[[int], Drive]
     avatar: Any
     lookahead_ticks: int
 
-    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
-        """Take 20 ms; every second call returns the frame that is complete now, `lookahead_ticks` older than it, or
-        nothing if it is not to be drawn."""
+    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
+        """Take 20 ms; every second call returns the motion that is complete now, `lookahead_ticks` older than it."""
+        ...
+
+    def draw(self, moved: MotionFrame) -> VideoFrame:
+        """The picture of a motion."""
         ...
 
     def interrupt(self, epoch: int) -> None:
