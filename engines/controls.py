@@ -21,6 +21,8 @@ SHIFT_LIMIT: Final = 1.0
 """Largest translation of a head pose control along an axis, in decimetres."""
 GAZE_LIMIT: Final = 0.6
 """Largest pitch or yaw of the eyes against the head, in radians (34 degrees)."""
+ROUNDING: Final = 1e-6
+"""By which intensities that should come to 1 may miss it."""
 
 
 def _require(name: str, values: tuple[float, ...], low: float, high: float) -> None:
@@ -71,4 +73,5 @@ def check_emotion(emotion: Mapping[str, float]) -> None:
     for name in emotion:
         if name not in EMOTIONS:
             raise ValueError(f"there is no emotion {name!r}: choose one of {', '.join(EMOTIONS)}")
-    _require("intensities of emotions, and their sum,", (*emotion.values(), sum(emotion.values())), 0.0, 1.0)
+    _require("intensities of emotions", tuple(emotion.values()), 0.0, 1.0)
+    _require("the intensities of emotions together", (sum(emotion.values()) - ROUNDING,), -ROUNDING, 1.0)
