@@ -28,6 +28,12 @@ def draw(seed: int, stream: Stream, count: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, count, int(stream)]))
 
 
+def smoothstep(x: float) -> float:
+    """From 0 to 1 with x, level at both ends."""
+    x = min(max(x, 0.0), 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
 @cache
 def _weights(frames: int) -> NDArray[np.float64]:
     """Weights ``(frames, 4)`` of the uniform cubic B-spline: twice differentiable, inside the hull of its knots."""

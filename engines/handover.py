@@ -6,7 +6,7 @@ from math import exp
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.media import FRAME_RATE
+from engines.media import STEP
 
 Vector = NDArray[np.float64]
 
@@ -36,9 +36,9 @@ class Handover:
         offset, velocity = self.offset, self.velocity
         if self.source is not None and source != self.source:
             offset = self.value - target
-        rate, step = 1.0 / time_constant, 1.0 / FRAME_RATE
+        rate = 1.0 / time_constant
         pull = velocity + rate * offset
-        decay = exp(-rate * step)
-        offset = (offset + pull * step) * decay
-        velocity = (velocity - pull * (rate * step)) * decay
+        decay = exp(-rate * STEP)
+        offset = (offset + pull * STEP) * decay
+        velocity = (velocity - pull * (rate * STEP)) * decay
         return Handover(target + offset, source, offset, velocity)

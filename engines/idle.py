@@ -13,12 +13,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.drift import Drift, Stream, draw
+from engines.blink import Blink
+from engines.drift import Drift, Stream, draw, smoothstep
 from engines.expression import LIP_NAMES, FloatArray
 from engines.eyes import DEGREE
-from engines.media import FRAME_RATE
-
-STEP: Final = 1.0 / FRAME_RATE
+from engines.media import STEP
 
 DRIFT_RANGE: Final = np.array([3.0 * DEGREE, 6.0 * DEGREE, 2.5 * DEGREE, 0.03, 0.015, 0.05, 1.0, 1.0])
 """Bounds of the drift: pitch, yaw, roll (rad), x, y, z (dm), then smile and its tilt in -1..1."""
@@ -49,11 +48,6 @@ class Idle(NamedTuple):
     smile_right: float
 
 
-def _smoothstep(x: float) -> float:
-    x = min(max(x, 0.0), 1.0)
-    return x * x * (3.0 - 2.0 * x)
-
-
 @dataclass(frozen=True, slots=True)
 class Voice:
     """What the lips tell of the voice. `opening` is the mouth's opening now and `mean` its running mean; `speaking`
@@ -76,45 +70,6 @@ class Voice:
         pace = self.pace + 0.12 * (rising - self.pace)
         mean = self.mean + 0.06 * (self.opening - self.mean)
         return Voice(opening, mean, speaking, rising, pace, self.speaking >= 0.6 > speaking)
-
-
-@dataclass(frozen=True, slots=True)
-class Blink:
-    """The coming or running blink, in seconds; `wait` counts down and runs on below zero while the lids move."""
-
-    wait: float
-    closing: float
-    shut: float
-    opening: float
-
-    @property
-    def closure(self) -> float:
-        """How far the lids are down, 0..1."""
-        elapsed = -self.wait
-        if elapsed <= self.closing:
-            return _smoothstep(elapsed / self.closing)
-        return 1.0 - _smoothstep((elapsed - self.closing - self.shut) / self.opening)
-
-
-def _next_blink(seed: int, count: int) -> Blink:
-    random = draw(seed, Stream.BLINK, count)
-    doubled = random.random() < 0.12
-    wait = random.uniform(0.04, 0.2) if doubled else 1.0 + random.gamma(2.0, 1.7)
-    # Shut for at least one frame, or a fast blink would pass between two pictures half closed.
-    return Blink(wait, random.uniform(0.08, 0.10), random.uniform(STEP, 1.4 * STEP), random.uniform(0.15, 0.20))
-
-
-def _step_blink(state: "IdleState", voice: Voice, glance: bool) -> tuple[Blink, int]:
-    # People save blinks for the ends of phrases: the wait runs slower while they speak, and a pause ends it.
-    pace = 1.0 - 0.25 * voice.speaking if state.blink.wait > STEP else 1.0
-    blink = replace(state.blink, wait=state.blink.wait - pace * STEP)
-    if -blink.wait >= blink.closing + blink.shut + blink.opening:
-        return _next_blink(state.seed, state.blinks + 1), state.blinks + 1
-    if glance and blink.wait > STEP:
-        blink = replace(blink, wait=STEP)
-    elif voice.paused and 0.2 < blink.wait < 2.0:
-        blink = replace(blink, wait=0.2)
-    return blink, state.blinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +117,8 @@ class Breath:
     def lift(self) -> float:
         """How far the chest is up, 0 to `depth`."""
         if self.elapsed < self.inhale:
-            return self.depth * _smoothstep(self.elapsed / self.inhale)
-        return self.depth * (1.0 - _smoothstep((self.elapsed - self.inhale) / self.exhale))
+            return self.depth * smoothstep(self.elapsed / self.inhale)
+        return self.depth * (1.0 - smoothstep((self.elapsed - self.inhale) / self.exhale))
 
 
 def _next_breath(seed: int, count: int) -> Breath:
@@ -228,7 +183,6 @@ class IdleState:
     fixation: Fixation = Fixation((0.0, 0.0), 1.2)
     gesture: Gesture = Gesture()
     voice: Voice = Voice()
-    blinks: int = 0
     breaths: int = 0
     fixations: int = 0
     gestures: int = 0
@@ -245,7 +199,7 @@ def start_idle(seed: int) -> IdleState:
         quick=Drift.start(seed, Stream.QUICK_DRIFT, QUICK_FRAMES),
         slow=Drift.start(seed, Stream.SLOW_DRIFT, SLOW_FRAMES),
         sway=Drift.start(seed, Stream.SWAY, SWAY_FRAMES),
-        blink=_next_blink(seed, 0),
+        blink=Blink.start(seed),
         breath=_next_breath(seed, 0),
     )
 
@@ -256,7 +210,7 @@ def step_idle(state: IdleState, lips: FloatArray) -> tuple[Idle, IdleState]:
     fixation, fixations = _step_fixation(state, voice)
     (pitch, yaw), (pitch_before, yaw_before) = fixation.target, state.fixation.target
     glance = fixation.blinks and abs(pitch - pitch_before) + abs(yaw - yaw_before) > _GLANCE
-    blink, blinks = _step_blink(state, voice, glance)
+    blink = state.blink.step(voice.speaking, voice.paused, glance)
     breath, breaths = _step_breath(state, voice)
     gesture, gestures = _step_gesture(state, voice)
     leaning = _approach(state.leaning, (HEAD_SHARE * pitch, HEAD_SHARE * yaw))
@@ -270,7 +224,6 @@ def step_idle(state: IdleState, lips: FloatArray) -> tuple[Idle, IdleState]:
         fixation,
         gesture,
         voice,
-        blinks,
         breaths,
         fixations,
         gestures,

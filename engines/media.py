@@ -18,6 +18,8 @@ SPEECH_RATE: Final = 16_000
 """Samples per second that the audio networks hear."""
 FRAME_RATE: Final = 25
 """Video frames per second."""
+STEP: Final = 1.0 / FRAME_RATE
+"""Seconds from one frame to the next."""
 FRAME_TICKS: Final = MEDIA_RATE // FRAME_RATE
 """Media time of one video frame: 1920 ticks, 40 ms."""
 FRAME_SIZE: Final = 512
