@@ -18,7 +18,7 @@ from engines.expression import FloatArray
 from engines.keypoints import KEYPOINT_NAMES, MIRROR
 
 WEIGHTS: Final = Path(__file__).parent / "assets" / "weights"
-CROP_SIZE: Final = 160
+CROP_SIZE: Final = 128
 """Pixels on a side of what the network sees."""
 _UNTRACKED: Final = ("neck", "collar", "shoulder", "teeth", "tongue")
 _BEHIND: Final = (3, 4, 6, 8, 17, 19, 22, 27, 28)
@@ -34,6 +34,7 @@ SEARCH_SIZE: Final = 640
 POSSIBLE, CERTAIN = 0.4, 0.6
 """Presence at which a window is looked at more closely, and at which a face that has settled counts."""
 MOST_CANDIDATES: Final = 24
+TRACKED_NAMES: Final = tuple(KEYPOINT_NAMES[index] for index in TRACKED)
 CROP_SPREAD: Final = 3.4
 """Side of a crop, in root mean square distances of the tracked points from their centre."""
 

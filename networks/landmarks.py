@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CROP_SIZE = 160
+CROP_SIZE = 128
 """Pixels on a side of the crop."""
 HEAT_SIZE = CROP_SIZE // 4
 
@@ -49,14 +49,14 @@ class Landmarks(nn.Module):
         self.register_buffer("cells", places, persistent=False)
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`crop` (B, 3, 160, 160) RGB in [0, 1]. Returns points (B, P, 2) in [-1, 1] of the crop, y down; the expected
+        """`crop` (B, 3, 128, 128) RGB in [0, 1]. Returns points (B, P, 2) in [-1, 1] of the crop, y down; the expected
         absolute error of each (B, P), in the same unit; the logit (B,) that the crop shows a face about as large as a
         crop should."""
         heat, doubt, presence = self.maps(crop)
         return self.points(heat), doubt.exp(), presence
 
     def maps(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the heat maps (B, P, 40, 40), logarithm of the error (B, P), logit of presence (B,)."""
+        """Logits of the heat maps (B, P, 32, 32), logarithm of the error (B, P), logit of presence (B,)."""
         shallow = self.shallow(crop - 0.5)
         quarter = self.quarter(shallow)
         deep = self.deep(quarter)

@@ -1,6 +1,6 @@
-"""What the server asks of the engines: three shapes, so that it runs with any of them and tests with none."""
+"""What the server asks of the engines: a few shapes, so that it runs with any of them and tests with none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,3 +61,29 @@ class Avatars(Protocol):
 
     def list_avatars(self) -> Sequence[str]: ...
     def load_avatar(self, id: str, /) -> Avatar: ...
+
+
+class Made(Protocol):
+    """What `engines.portrait_pack.Made` is."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def points(self) -> Mapping[str, tuple[float, float]]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Maker(Protocol):
+    """Makes avatars, in one thread at a time: `engines.portrait_pack.AvatarMaker` has this shape. Its refusals are
+    `ValueError`s with a `code`."""
+
+    most_bytes: int
+    handles: tuple[str, ...]
+
+    def list(self) -> list[str]: ...
+    def load(self, id: str) -> Avatar: ...
+    def create(self, data: bytes, name: str) -> Made: ...
+    def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> Made: ...
+    def points(self, id: str) -> Made: ...
+    def delete(self, id: str) -> None: ...

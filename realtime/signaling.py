@@ -1,6 +1,6 @@
 """The HTTP interface: WHIP-shaped signalling (RFC 9725) for a call in both directions, and the list of avatars.
 
-    GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default"}]
+    GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default", "own"}]
     GET    /v1/avatars/{id}/thumbnail     200 image (192x192)
     GET    /v1/avatars/{id}/picture       200 image (512x512): what the avatar looks like before the call
     POST   /v1/sessions?avatar=&client=   201 SDP answer, start a session
@@ -83,7 +83,8 @@ _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application
 
 
 class AvatarInfo(BaseModel):
-    """One face that can be asked for; `thumbnail` and `picture` are URLs of images."""
+    """One face that can be asked for; `thumbnail` and `picture` are URLs of images; `own` where it was made of a photo
+    (`realtime.uploads`)."""
 
     id: str
     name: str
@@ -91,6 +92,7 @@ class AvatarInfo(BaseModel):
     thumbnail: str
     picture: str
     default: bool
+    own: bool = False
 
 
 class Problem(BaseModel):
@@ -111,7 +113,7 @@ def _body(media_type: str, kind: str = "string") -> dict[str, Any]:
 def create_router(sessions: Sessions) -> APIRouter:
     """The routes below `/v1` for these sessions."""
     settings, avatars = sessions.resources.settings, sessions.resources.avatars
-    router = APIRouter(prefix="/v1", dependencies=[Depends(_bearer(settings.token))])
+    router = APIRouter(prefix="/v1", dependencies=[Depends(bearer(settings.token))])
 
     @router.get("/avatars", summary="The faces that can be asked for")
     async def list_avatars() -> list[AvatarInfo]:
@@ -217,7 +219,9 @@ def _problem(status: int, code: str, message: str, headers: dict[str, str]) -> J
     return JSONResponse({"error": code, "message": message}, status, headers)
 
 
-def _bearer(token: str) -> Callable[[Request], Awaitable[None]]:
+def bearer(token: str) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that lets only those in who carry `token`; everybody where it is empty."""
+
     async def check(request: Request) -> None:
         if token and request.method != "OPTIONS":
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -253,13 +257,17 @@ def _is_local(request: Request) -> bool:
 
 def _describe(avatar: Avatar, default: str) -> AvatarInfo:
     where = f"/v1/avatars/{avatar.id}"
+    fit = avatar.thumbnail.with_name("fit.json")
+    own = fit.is_file()
+    version = f"?v={fit.stat().st_mtime_ns}" if own else ""  # a picture that is fitted anew is another picture
     return AvatarInfo(
         id=avatar.id,
         name=avatar.name,
         description=avatar.description,
-        thumbnail=f"{where}/thumbnail",
-        picture=f"{where}/picture",
+        thumbnail=f"{where}/thumbnail{version}",
+        picture=f"{where}/picture{version}",
         default=avatar.id == default,
+        own=own,
     )
 
 

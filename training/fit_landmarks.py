@@ -1,6 +1,6 @@
 """Train the keypoint network on the studio's heads.
 
-    python -m training.fit_landmarks --frames runs/landmarks/frames --run runs/landmarks --steps 4000
+    python -m training.fit_landmarks --frames runs/landmarks/frames --assets DATA --steps 3000
 
 The first `HELD_OUT` heads never train. Resumes from the checkpoint in the run's folder, with whatever heads are there
 by then; the same seed and heads give the same batches.
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from engines.landmarks import TRACKED
 from networks.landmarks import HEAT_SIZE, Landmarks
-from training.landmark_batches import Batch, Heads, batches
+from training.landmark_batches import Batch, Heads, batches, load_distractors
 
 HELD_OUT: Final = 20
 SPOT: Final = 1.2
@@ -61,8 +61,9 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=Path, required=True, help="folder written by training.landmark_dataset")
+    parser.add_argument("--assets", type=Path, required=True, help="MakeHuman's data folder: textures without a face")
     parser.add_argument("--run", type=Path, default=Path("runs/landmarks"), help="checkpoint and log")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
@@ -91,7 +92,7 @@ def main() -> None:
         torch.save(state | {"step": step, "record": record}, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
 
-    feed = batches(heads, options.batch, options.seed + step)
+    feed = batches(heads, load_distractors(options.assets), options.batch, options.seed + step)
     saved_at = time.monotonic()
     running: dict[str, float] = {}
     with (options.run / "log.txt").open("a") as log, tqdm(total=options.steps, initial=step, unit="step") as bar:

@@ -47,7 +47,7 @@ class Heads:
 
 @dataclass(frozen=True)
 class Batch:
-    """B crops (B, 3, 160, 160) in [0, 1]; `points` (B, P, 2) in [-1, 1], what lies outside not counting;
+    """B crops (B, 3, 128, 128) in [0, 1]; `points` (B, P, 2) in [-1, 1], what lies outside not counting;
     `present` (B,), 1 where a face fills the crop: points are labelled only there."""
 
     crops: Tensor
@@ -116,7 +116,7 @@ def _add_beard(rng: np.random.Generator, picture: FloatArray, points: FloatArray
 def _add_glasses(rng: np.random.Generator, picture: FloatArray, points: FloatArray) -> None:
     """Two rims about the lids, a bridge and arms; dark or glossy panes now and then."""
     colour = (rng.uniform(0, 120) + rng.uniform(0, 60, 3)).tolist() if rng.random() < 0.8 else [200.0] * 3
-    thick = int(rng.integers(1, 5))
+    thick = int(rng.integers(1, 4))
     eyes = []
     for side in ("left", "right"):
         lids = points[[_ROW[f"lid_{side}_{number}"] for number in range(8)]]
@@ -241,7 +241,7 @@ def _spoil(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.u
 
 
 def degrade(rng: np.random.Generator, crop: NDArray[np.uint8], points: FloatArray) -> NDArray[np.uint8]:
-    """A worse photo of the same face: `crop` uint8 (160, 160, 3), `points` (P, 2) in [-1, 1]."""
+    """A worse photo of the same face: `crop` uint8 (128, 128, 3), `points` (P, 2) in [-1, 1]."""
     picture, places = crop.astype(np.float32), _pixels(points)
     if rng.random() < 0.3:
         _add_beard(rng, picture, places)
@@ -275,10 +275,67 @@ def _random_crop(rng: np.random.Generator, points: FloatArray) -> tuple[Crop, bo
     return crop, present
 
 
-def _without_face(rng: np.random.Generator, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Clutter, or the crop in shuffled tiles: eyes and skin, but no face."""
-    if rng.random() < 0.5:
+def load_distractors(assets: Path) -> list[NDArray[np.uint8]]:
+    """MakeHuman's textures, RGB: skin, cloth, hair and irises that are nobody's face."""
+    files = [
+        path
+        for folder in ("skins/textures", "clothes", "hair", "eyes/materials", "tongue", "teeth")
+        for path in sorted((assets / folder).rglob("*"))
+        if path.suffix in (".jpg", ".png")
+    ]
+    pictures = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in files]
+    return [
+        np.ascontiguousarray(cv2.resize(picture, (768, 768), interpolation=cv2.INTER_AREA)[..., ::-1], np.uint8)
+        for picture in pictures
+        if picture is not None
+    ]
+
+
+def _pattern(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Bricks, waves, dots or noise like nature's (its power falls with the frequency)."""
+    y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE].astype(np.float32)
+    kind = rng.integers(4)
+    if kind == 0:
+        slope = rng.uniform(0.8, 2.2)
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(CROP_SIZE), np.fft.rfftfreq(CROP_SIZE), indexing="ij")) + 0.004
+        white = rng.standard_normal((3, CROP_SIZE, CROP_SIZE), dtype=np.float32)
+        white += rng.uniform(0, 4) * white[:1]
+        field = np.fft.irfft2(np.fft.rfft2(white) / frequency**slope).transpose(1, 2, 0)
+        field = field / field.std() * rng.uniform(20, 70) + rng.uniform(60, 190, 3)
+        return np.clip(field, 0, 255).astype(np.uint8)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(4, 50)
+    u, v = (x * np.cos(angle) + y * np.sin(angle)) / period, (y * np.cos(angle) - x * np.sin(angle)) / period
+    u = u + _noise(rng, 6)[..., 0] * rng.uniform(0, 0.4)
+    v = v + _noise(rng, 6)[..., 0] * rng.uniform(0, 0.4)
+    if kind == 1:
+        field = np.sin(2 * np.pi * u) * (np.sin(2 * np.pi * v * rng.uniform(0.2, 1)) if rng.random() < 0.5 else 1)
+    elif kind == 2:
+        wide = rng.uniform(1, 3)
+        u = u / wide + 0.5 * (np.floor(v) % 2)
+        field = np.where((u % 1 < 0.08) | (v % 1 < 0.12), -1, 1) + 0.2 * _noise(rng, 90)[..., 0]
+    else:
+        field = np.where(np.hypot(u % 1 - 0.5, v % 1 - 0.5) < rng.uniform(0.15, 0.45), 1, -1) * 1.0
+    share = (np.clip(field, -1, 1)[..., None] + 1) / 2
+    low, high = rng.uniform(0, 255, (2, 3))
+    return np.clip(low + (high - low) * share + _noise(rng, 20) * rng.uniform(0, 20), 0, 255).astype(np.uint8)
+
+
+def _without_face(
+    rng: np.random.Generator, crop: NDArray[np.uint8], distractors: list[NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Clutter, a texture, a pattern, the head upside down, or the crop in shuffled tiles: skin, but no face."""
+    kind = rng.random()
+    if kind < 0.15:
         return clutter(rng, CROP_SIZE)
+    if kind < 0.35:
+        return _pattern(rng)
+    if kind < 0.65 and distractors:
+        texture = distractors[rng.integers(len(distractors))]
+        side = float(np.exp(rng.uniform(np.log(60), np.log(700))))
+        x, y = rng.uniform(0, texture.shape[0], 2)
+        return cut(texture, Crop(float(x), float(y), side, float(rng.uniform(0, 6.28))), CROP_SIZE, cv2.BORDER_REFLECT)
+    if kind < 0.75:
+        return np.ascontiguousarray(crop[::-1])
     count = int(rng.integers(2, 6))
     tile = CROP_SIZE // count
     tiles = [crop[r * tile : (r + 1) * tile, c * tile : (c + 1) * tile] for r in range(count) for c in range(count)]
@@ -291,26 +348,30 @@ def _without_face(rng: np.random.Generator, crop: NDArray[np.uint8]) -> NDArray[
 
 
 def make_sample(
-    rng: np.random.Generator, image: NDArray[np.uint8], points: FloatArray
+    rng: np.random.Generator,
+    image: NDArray[np.uint8],
+    points: FloatArray,
+    distractors: list[NDArray[np.uint8]] | None = None,
 ) -> tuple[NDArray[np.uint8], FloatArray, bool]:
-    """A degraded crop (160, 160, 3), its points (P, 2) and whether a face fills it."""
+    """A degraded crop (128, 128, 3), its points (P, 2) and whether a face fills it."""
     if rng.random() < 0.5:
         image = image[:, ::-1]
         points = points[_MIRRORED] * np.array([-1, 1], np.float32) + np.array([image.shape[1], 0], np.float32)
     crop, present = _random_crop(rng, points)
     border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_CONSTANT)[rng.integers(3)]
     picture, inside = cut(np.ascontiguousarray(image), crop, CROP_SIZE, border), crop.to_crop(points)
-    if present and rng.random() < 0.12:
-        return _spoil(rng, _recolour(rng, _without_face(rng, picture).astype(np.float32))), inside, False
+    if present and rng.random() < 0.2:
+        other = _without_face(rng, picture, distractors or []).astype(np.float32)
+        return _spoil(rng, _recolour(rng, other)), inside, False
     return degrade(rng, picture, inside), inside, present
 
 
-def batches(heads: Heads, size: int, seed: int) -> Iterator[Batch]:
+def batches(heads: Heads, distractors: list[NDArray[np.uint8]], size: int, seed: int) -> Iterator[Batch]:
     """Endless random batches; the same seed gives the same."""
     rng = np.random.default_rng(seed)
     while True:
         chosen = rng.integers(len(heads.images), size=size)
-        samples = [make_sample(rng, heads.images[index], heads.points[index]) for index in chosen]
+        samples = [make_sample(rng, heads.images[index], heads.points[index], distractors) for index in chosen]
         crops = np.stack([sample[0] for sample in samples]).transpose(0, 3, 1, 2).astype(np.float32) / 255
         points = np.stack([sample[1] for sample in samples])
         present = np.array([sample[2] for sample in samples], np.float32)
