@@ -1,6 +1,7 @@
 /** The page: connects what people press with the call, and says in words what is going on. */
 
 import { Call } from "./call.js";
+import { Direct } from "./direct.js";
 import { Meter, SoundFile, openMicrophone } from "./sound.js";
 import { Statistics } from "./stats.js";
 
@@ -25,6 +26,8 @@ const remembered = {
   get: (key) => { try { return localStorage.getItem(`visavis.${key}`); } catch { return null; } },
   set: (key, value) => { try { localStorage.setItem(`visavis.${key}`, value); } catch { /* private window */ } },
 };
+
+new Direct(call, element("direct"), element("director"), remembered);
 
 /* What is going on. */
 
@@ -302,27 +305,6 @@ element("token-form").onsubmit = (event) => {
   token = element("token").value;
   open();
 };
-
-/* The mouth. */
-
-const alpha = element("alpha");
-let alphaWaits = false;
-
-function setAlpha() {
-  const value = Number(alpha.value);
-  element("alpha-value").textContent = `${Math.round(100 * value)} %`;
-  alpha.setAttribute("aria-valuetext", `${Math.round(100 * value)} percent`);
-  remembered.set("alpha", value);
-  if (alphaWaits) return; // At most one message per picture on the screen.
-  alphaWaits = true;
-  requestAnimationFrame(() => {
-    alphaWaits = false;
-    call.set({ alpha: Number(alpha.value) });
-  });
-}
-alpha.oninput = setAlpha;
-alpha.value = remembered.get("alpha") ?? 1;
-setAlpha();
 
 /* The screen stays on during a call. */
 
