@@ -33,7 +33,9 @@ SEARCH_SIZE: Final = 640
 """Pixels on the longer side of the picture in which faces are searched."""
 POSSIBLE, CERTAIN = 0.4, 0.6
 """Presence at which a window is looked at more closely, and at which a face that has settled counts."""
-MOST_CANDIDATES: Final = 24
+MOST_VAGUE: Final = 0.11
+"""`Face.vagueness` beyond which what was found is no face."""
+MOST_CANDIDATES: Final = 12
 TRACKED_NAMES: Final = tuple(KEYPOINT_NAMES[index] for index in TRACKED)
 CROP_SPREAD: Final = 3.4
 """Side of a crop, in root mean square distances of the tracked points from their centre."""
@@ -113,14 +115,28 @@ class Face:
     @property
     def roll(self) -> float:
         """Angle of the line through the eyes in radians, clockwise as seen."""
-        left, right = (self.points[list(rows)].mean(0) for rows in _EYE_ROWS)
-        return float(np.arctan2(left[1] - right[1], left[0] - right[0]))
+        return _roll(self.points)
+
+    @property
+    def vagueness(self) -> float:
+        """Median doubt in distances between the eyes: about 0.05 in clear pictures, and large where there is no face
+        at all, because the points then differ from look to look."""
+        return float(np.median(self.doubt)) / max(self.eye_distance, 1e-3)
 
     @property
     def eye_distance(self) -> float:
         """Pixels between the middles of the eyes."""
         left, right = (self.points[list(rows)].mean(0) for rows in _EYE_ROWS)
         return float(np.hypot(*(left - right)))
+
+
+def _roll(points: FloatArray) -> float:
+    left, right = (points[rows].mean(0) for rows in _EYE_ROWS)
+    return float(np.arctan2(left[1] - right[1], left[0] - right[0]))
+
+
+def _overlap(one: Crop, other: Crop) -> bool:
+    return bool(np.hypot(one.x - other.x, one.y - other.y) < max(one.side, other.side) / 4)
 
 
 class LandmarkFinder:
@@ -135,38 +151,38 @@ class LandmarkFinder:
         small = np.asarray(
             cv2.resize(picture, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8
         )
-        seen = sorted(
-            ((self._look(small, crop), crop) for crop in _windows(*small.shape[:2])), key=lambda one: -one[0][2]
-        )
+        seen = [(self._look(small, crop), crop) for crop in _windows(*small.shape[:2])]
+        seen = [(look, crop) for look, crop in seen if look[2] > POSSIBLE]
+        seen.sort(key=lambda one: float(np.median(one[0][1])) / one[0][2])
         faces: list[Face] = []
-        for (points, _, presence), crop in seen[:MOST_CANDIDATES]:
-            if presence < POSSIBLE:
-                break
-            centre = crop.to_picture(points).mean(0) * shrink
-            if any(np.hypot(*(centre - face.points.mean(0))) < face.crop.side / 4 for face in faces):
+        for (points, _, _), window in seen[:MOST_CANDIDATES]:
+            crop = Crop.around(window.to_picture(points) * np.float32(shrink))
+            if any(_overlap(crop, face.crop) for face in faces):
                 continue
-            face = self.settle(picture, Crop.around(crop.to_picture(points) * np.float32(shrink)))
-            near = [other for other in faces if np.hypot(*(face.points - other.points).mean(0)) < other.crop.side / 4]
-            if face.presence >= CERTAIN and not near:
+            face = self.settle(picture, crop)
+            if face is not None and not any(_overlap(face.crop, other.crop) for other in faces):
                 faces.append(face)
         return sorted(faces, key=lambda face: -face.crop.side)
 
-    def settle(self, picture: NDArray[np.uint8], crop: Crop) -> Face:
-        """Lay the crop anew around the points found in it until it fits, then look from several crops at once."""
+    def settle(self, picture: NDArray[np.uint8], crop: Crop) -> Face | None:
+        """Lay the crop anew around the points found in it until it fits, then look from several crops at once; None if
+        that turns out to be no face."""
         for _ in range(3):
-            points, doubt, presence = self._look(picture, crop)
-            face = Face(crop.to_picture(points), doubt * np.float32(crop.side / 2), presence)
-            crop = face.crop
+            points, _, presence = self._look(picture, crop)
+            if presence < POSSIBLE:
+                return None
+            places = crop.to_picture(points)
+            crop = Crop.around(places, _roll(places))
         looks = []
-        for factor in (0.92, 1.0, 1.1):
-            for mirrored in (False, True):
-                near = Crop(crop.x, crop.y, crop.side * factor, crop.roll)
-                points, doubt, presence = self._look(picture, near, mirrored)
-                looks.append((near.to_picture(points), doubt * np.float32(near.side / 2), presence))
+        for factor, mirrored in ((0.92, False), (1.0, True), (1.0, False), (1.1, True)):
+            near = Crop(crop.x, crop.y, crop.side * factor, crop.roll)
+            points, doubt, presence = self._look(picture, near, mirrored)
+            looks.append((near.to_picture(points), doubt * np.float32(near.side / 2), presence))
         points, doubt = (np.mean([look[k] for look in looks], axis=0).astype(np.float32) for k in (0, 1))
         scatter = np.linalg.norm(np.std([look[0] for look in looks], axis=0), axis=1)
         presence = float(np.mean([look[2] for look in looks]))
-        return Face(points, np.maximum(doubt, scatter).astype(np.float32), presence)
+        face = Face(points, np.maximum(doubt, scatter).astype(np.float32), presence)
+        return face if presence >= CERTAIN and face.vagueness <= MOST_VAGUE else None
 
     def _look(
         self, picture: NDArray[np.uint8], crop: Crop, mirrored: bool = False

@@ -22,8 +22,8 @@ from engines.keypoints import KEYPOINT_NAMES
 from engines.landmarks import TRACKED, Crop, Face, LandmarkFinder
 from engines.media import FRAME_SIZE
 
-SMALLEST_FACE: Final = 160.0
-"""Pixels from the chin to the hairline below which a face is refused."""
+SMALLEST_FACE, SMALL_FACE = 100.0, 200.0
+"""Pixels from the chin to the hairline below which a face is refused, and below which the avatar will look soft."""
 FACE_HEIGHT: Final = 1.85
 """Decimetres of the same."""
 WIDEST_YAW, WIDEST_PITCH = np.radians(24.0), np.radians(20.0)
@@ -74,6 +74,9 @@ def make_portrait(
         points, doubt = drag(points, doubt, face.crop.side / 2.6, moved)
     fit = fit_face(basis, points, doubt, face.roll)
     check_fit(photo, face, fit, certain=bool(moved))
+    height = fit.pixels_per_decimetre * FACE_HEIGHT
+    if height < SMALL_FACE:
+        notes = (*notes, f"The face is only about {height:.0f} pixels high: the avatar will look soft.")
     places = fit.crop.to_crop(points)
     mesh, pictured = bend(basis, fit, places, doubt / fit.pixels_per_decimetre)
     return Portrait(frame(photo, fit.crop), mesh, fit.camera, pictured, places, fit.crop, notes)

@@ -2,6 +2,7 @@
 
 import { Call } from "./call.js";
 import { Direct } from "./direct.js";
+import { Portrait } from "./portrait.js";
 import { Meter, SoundFile, openMicrophone } from "./sound.js";
 import { Statistics } from "./stats.js";
 
@@ -260,12 +261,20 @@ function choose(id, send = true) {
   if (input) input.checked = true;
   still.src = avatar.picture;
   still.alt = `${avatar.name}, the avatar`;
-  element("avatar-description").textContent = avatar.description ?? "";
+  element("avatar-description").replaceChildren(avatar.description ?? "", ...portrait.actions(avatar));
   remembered.set("avatar", id);
   if (send) call.show(id);
 }
 
 const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
+
+const portrait = new Portrait({
+  headers: authorization,
+  changed: async (id) => {
+    await listAvatars();
+    if (id) choose(id);
+  },
+});
 
 /** An <img> cannot carry a token: then the picture is fetched. */
 async function loadPicture(url) {
@@ -292,7 +301,7 @@ async function listAvatars() {
     face.append(input, image, name);
     return face;
   });
-  element("faces").replaceChildren(...faces);
+  element("faces").replaceChildren(...faces, ...(await portrait.tiles()));
   element("avatars").hidden = avatars.length === 0;
   const known = (id) => avatars.some((one) => one.id === id) && id;
   const wanted = new URLSearchParams(location.search).get("avatar");
