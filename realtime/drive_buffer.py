@@ -50,7 +50,8 @@ class DriveBuffer:
         self._frames = (*self._frames[1 - _MOST :], _Stamped(at, drive))
 
     def close(self) -> None:
-        """Wait for nothing more."""
+        """Wait for nothing more, and tell nobody."""
+        self._on_change = lambda driving: None
         if self._lost is not None:
             self._lost.cancel()
 

@@ -204,7 +204,7 @@ class Session:
         if self.epoch:
             self._animator.interrupt(self.epoch)
         self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
-        pipeline.drive = self._driven_at
+        pipeline.drive = _drive(self._drive, self._clock, self._jitter)
         self._voice.start(self._clock)
         self._face.start(self._clock)
         self._spawn(self._listen(self._clock))
@@ -297,12 +297,6 @@ class Session:
             gaze=gaze_values(motion.gaze),
         )
 
-    def _driven_at(self, media_time: int) -> Drive:
-        """What the tracker saw while the voice in the middle of the frame at `media_time` was said."""
-        assert self._clock is not None
-        heard = self._clock.start + (media_time + FRAME_TICKS / 2) / MEDIA_RATE
-        return self._drive.read(heard - self._jitter.target)
-
     def _voice_released(self, sound: Sound) -> None:
         loud = float(np.square(sound.pcm, dtype=np.float32).mean()) > _LOUD**2
         before, self._quiet = self._quiet, 0 if loud else self._quiet + 1
@@ -369,3 +363,12 @@ class Session:
         await self._animator.change(lambda pipeline: setattr(pipeline, "avatar", avatar))
         self._avatar = avatar
         self._page.send("avatar", id=avatar.id)
+
+
+def _drive(buffer: DriveBuffer, clock: MediaClock, jitter: JitterBuffer) -> Callable[[int], Drive]:
+    """What the tracker saw while the voice in the middle of the frame at a media time was said."""
+
+    def saw(media_time: int) -> Drive:
+        return buffer.read(clock.start + (media_time + FRAME_TICKS / 2) / MEDIA_RATE - jitter.target)
+
+    return saw
