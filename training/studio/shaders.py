@@ -77,6 +77,7 @@ void main() {
     float h = kind == 0 ? t.a : dot(t.rgb, vec3(.3, .6, .1));
     vec3 sx = dFdx(position), sy = dFdy(position), r1 = cross(sy, n), r2 = cross(n, sx); float det = dot(sx, r1);
     vec3 slope = sign(det) * (dFdx(h) * r1 + dFdy(h) * r2) * bump;
+    slope *= min(1., .3 * abs(det) / max(length(slope), 1e-12));  // pursed lips crowd the texture into sparks
     n = normalize(abs(det) * n - slope);
   }
   if (kind == 0) {  // skin
