@@ -173,15 +173,16 @@ class LandmarkFinder:
                 return None
             places = crop.to_picture(points)
             crop = Crop.around(places, _roll(places))
-        looks = []
+        places_seen, doubts, presences = [], [], []
         for factor, mirrored in ((0.92, False), (1.0, True), (1.0, False), (1.1, True)):
             near = Crop(crop.x, crop.y, crop.side * factor, crop.roll)
             points, doubt, presence = self.look(picture, near, mirrored)
-            looks.append((near.to_picture(points), doubt * np.float32(near.side / 2), presence))
-        points, doubt = (np.mean([look[k] for look in looks], axis=0).astype(np.float32) for k in (0, 1))
-        scatter = np.linalg.norm(np.std([look[0] for look in looks], axis=0), axis=1)
-        presence = float(np.mean([look[2] for look in looks]))
-        face = Face(points, np.maximum(doubt, scatter).astype(np.float32), presence)
+            places_seen.append(near.to_picture(points))
+            doubts.append(doubt * np.float32(near.side / 2))
+            presences.append(presence)
+        scatter = np.linalg.norm(np.std(places_seen, axis=0), axis=1)
+        doubt = np.maximum(np.mean(doubts, axis=0), scatter)
+        face = Face(np.mean(places_seen, axis=0), doubt, float(np.mean(presences)))
         return face if presence >= CERTAIN and face.vagueness <= MOST_VAGUE else None
 
     def look(

@@ -8,6 +8,7 @@ pytest.importorskip("scipy", reason="the studio needs the train extra: pip insta
 pytest.importorskip("moderngl", reason="the studio needs the train extra: pip install visavis[train]")
 
 from engines import landmarks as served  # noqa: E402
+from engines.keypoints import MIRROR  # noqa: E402
 from engines.landmarks import TRACKED, LandmarkFinder  # noqa: E402
 from engines.openvino_backend import OpenVinoBackend  # noqa: E402
 from networks.landmarks import CROP_SIZE, Landmarks  # noqa: E402
@@ -38,7 +39,7 @@ def test_points_move_with_the_crop(heads: Heads, monkeypatch: pytest.MonkeyPatch
         inside = (pixels > 2).all(1) & (pixels < CROP_SIZE - 3).all(1)
         shown = crop[pixels[inside, 1], pixels[inside, 0], 0].astype(float)
         straight = 10 + (heads.points[0][:, 0] - 0.5) * 230 / 256
-        mirrored = straight[[TRACKED.index(served.MIRROR[index]) for index in TRACKED]]
+        mirrored = straight[[TRACKED.index(MIRROR[index]) for index in TRACKED]]
         off = [np.abs(shown - expected[inside]).mean() for expected in (straight, mirrored)]
         assert min(off) < 4
         checked += 1

@@ -8,7 +8,7 @@ shapes rather than the studio's look.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -203,7 +203,7 @@ def _recolour(rng: np.random.Generator, picture: FloatArray) -> NDArray[np.uint8
     shown = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.22:
         shown = np.asarray(cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
-    levels = np.arange(256, dtype=np.float32)[:, None] / 255 * rng.normal(1, 0.12, 3).astype(np.float32)
+    levels: NDArray[Any] = np.arange(256, dtype=np.float32)[:, None] / 255 * rng.normal(1, 0.12, 3).astype(np.float32)
     levels = 255 * levels.clip(0, 1) ** np.float32(np.exp(rng.normal(0, 0.35)))
     middle = float(shown.mean())
     levels = middle * rng.uniform(0.7, 1.25) + (levels - middle) * np.float32(rng.uniform(0.5, 1.5))
