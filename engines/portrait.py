@@ -20,6 +20,7 @@ from engines.head_bend import bend
 from engines.head_mesh import Camera, HeadMesh
 from engines.keypoints import KEYPOINT_NAMES
 from engines.landmarks import TRACKED, Crop, Face, LandmarkFinder
+from engines.lips import settle_lips
 from engines.media import FRAME_SIZE
 from engines.silhouette import dressed
 
@@ -67,7 +68,7 @@ def make_portrait(
     """Turn the `face` of `photo` uint8 RGB (h, w, 3) into a portrait. `moved` names keypoints and says where they
     really are, in pixels. Raises `NoPortrait`."""
     notes: tuple[str, ...] = ()
-    points, doubt = face.points, face.doubt
+    points, doubt = settle_lips(photo, face.points)[0], face.doubt
     if moved:
         points, doubt = drag(points, doubt, face.crop.side / 2.6, moved)
     fit = fit_face(basis, points, doubt, face.roll)

@@ -1,0 +1,92 @@
+"""Making an avatar of a photo in a real Chromium, against the real server with a search that knows one face."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
+from playwright.sync_api import Browser, Page, expect
+
+from engines.avatar import AVATARS, list_avatars
+from tests.browser import CHROMIUM, Server, chromium, open_page, serving
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+PHOTO = AVATARS / list_avatars()[0] / "source.png"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("avatars")
+    with serving("--avatar-folder", str(folder), module="tests.portrait_house") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with open_page(browser, server.url) as page:
+        page.wait_for_selector(".face.add")
+        yield page
+
+
+def upload(page: Page, photo: Path, name: str) -> None:
+    page.set_input_files(".face.add input", photo)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Make avatar").click()
+
+
+def test_a_photo_becomes_an_avatar_whose_points_can_be_dragged(page: Page) -> None:
+    upload(page, PHOTO, "Eva")
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible()
+    circles = [circle.bounding_box() for circle in page.locator(".board circle").all()]
+    lowest = max((box for box in circles if box), key=lambda box: box["y"])
+    chin = (lowest["x"] + lowest["width"] / 2, lowest["y"] + lowest["height"] / 2)
+    page.mouse.move(*chin)
+    page.mouse.down()
+    page.mouse.move(chin[0], chin[1] - 14, steps=3)
+    with page.expect_response(lambda response: response.request.method == "PUT") as moved:
+        page.mouse.up()
+    assert moved.value.ok
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible()
+    page.get_by_role("button", name="Looks right").click()
+    expect(page.get_by_role("radio", name="Eva")).to_be_checked()
+    assert "-" in page.locator("#still").get_attribute("src")
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("radio", name="Eva")).to_have_count(0)
+
+
+def test_what_is_not_wanted_is_not_kept(page: Page) -> None:
+    before = page.get_by_role("radio").count()
+    upload(page, PHOTO, "Nobody")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator("dialog.portrait")).not_to_be_visible()
+    page.reload()
+    page.wait_for_selector(".face.add")
+    assert page.get_by_role("radio").count() == before
+
+
+def test_a_refusal_says_why_and_lets_try_again(page: Page, tmp_path: Path) -> None:
+    wall = tmp_path / "wall.png"
+    cv2.imwrite(str(wall), np.full((200, 300, 3), 180, np.uint8))
+    upload(page, wall, "Wall")
+    expect(page.get_by_text("No face was found")).to_be_visible()
+    page.set_input_files(".face.add input", PHOTO)
+    expect(page.get_by_role("button", name="Make avatar")).to_be_visible()
+    (tmp_path / "letter.jpg").write_text("Dear Eva")
+    page.set_input_files(".face.add input", tmp_path / "letter.jpg")
+    expect(page.get_by_text("cannot read the file")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog.portrait")).not_to_be_visible()
