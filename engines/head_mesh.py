@@ -1,11 +1,13 @@
 """The head mesh: canonical keypoints that an expression and a head pose move (K = R (Kc + E) + T).
 
-One topology is shared by every avatar, so triangles, parts and keypoint indices mean the same thing everywhere;
-what differs between avatars is the neutral shape, the deltas of the expression and the skin weights.
+One topology of the face is shared by every avatar, so its triangles, parts and keypoint indices mean the same thing
+everywhere; what differs between avatars is the neutral shape, the deltas of the expression, the skin weights, and the
+hair and garment that may follow the face.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ class Part(IntEnum):
     UPPER_TEETH = 2
     LOWER_TEETH = 3
     TONGUE = 4
+    HAIR = 5
+    CLOTH = 6
 
 
 def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
@@ -60,17 +64,21 @@ def bone_transforms(joints: FloatArray, pose: HeadPose) -> FloatArray:
 
 @numba.njit(nogil=True, cache=True)
 def _pose(
-    neutral: Any, deltas: Any, expression: Any, eye_of_vertex: Any, eye_centers: Any, turn: Any,
-    skinning: Any, transforms: Any, posed: Any,
+    neutral: Any, starts: Any, rows: Any, offsets: Any, expression: Any, eye_of_vertex: Any, eye_centers: Any,
+    turn: Any, skinning: Any, transforms: Any, posed: Any,
 ) -> None:  # fmt: skip
-    """Compiled, because a threaded BLAS on a busy machine takes twenty times as long as this loop."""
+    """Compiled, because a threaded BLAS on a busy machine takes twenty times as long as these loops."""
     posed[:] = neutral
     for k in range(expression.shape[0]):
-        weight = expression[k]
-        if weight != 0.0:
-            posed += weight * deltas[k]
+        strength = expression[k]
+        if strength != 0.0:
+            for i in range(starts[k], starts[k + 1]):
+                v = rows[i]
+                posed[v, 0] += strength * offsets[i, 0]
+                posed[v, 1] += strength * offsets[i, 1]
+                posed[v, 2] += strength * offsets[i, 2]
     for v in range(posed.shape[0]):
-        x, y, z = posed[v]
+        x, y, z = posed[v, 0], posed[v, 1], posed[v, 2]
         eye = eye_of_vertex[v]
         if eye > 0:
             cx, cy, cz = eye_centers[eye - 1]
@@ -81,26 +89,29 @@ def _pose(
                 turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z + cz,
             )
         still = np.float32(1.0)
-        for bone in range(skinning.shape[1]):
-            still -= skinning[v, bone]
-        posed[v, 0], posed[v, 1], posed[v, 2] = still * x, still * y, still * z
+        px = py = pz = np.float32(0.0)
         for bone in range(skinning.shape[1]):
             weight = skinning[v, bone]
             if weight != 0.0:
-                for axis in range(3):
-                    t = transforms[bone, axis]
-                    posed[v, axis] += weight * (t[0] * x + t[1] * y + t[2] * z + t[3])
+                still -= weight
+                t = transforms[bone]
+                px += weight * (t[0, 0] * x + t[0, 1] * y + t[0, 2] * z + t[0, 3])
+                py += weight * (t[1, 0] * x + t[1, 1] * y + t[1, 2] * z + t[1, 3])
+                pz += weight * (t[2, 0] * x + t[2, 1] * y + t[2, 2] * z + t[2, 3])
+        posed[v, 0], posed[v, 1], posed[v, 2] = still * x + px, still * y + py, still * z + pz
 
 
 @dataclass(frozen=True)
 class HeadMesh:
     """V vertices in decimetres (x to the model's left, y up, z forward) and T triangles.
 
-    `neutral` float32 (V, 3); `deltas` float32 (EXPRESSION_SIZE, V, 3), added per unit of coefficient; `skinning`
-    float32 (V, 4), weights of `HEAD_BONES` (what is missing to 1 stays still); `joints` float32 (4, 3), the heads of
-    the bones; `eye_centers` float32 (2, 3), left then right; `eye_of_vertex` int8 (V,), 0 for none, 1 left, 2 right;
-    `triangles` int32 (T, 3), wound so that the front faces the camera counter-clockwise; `parts` uint8 (T,) of
-    `Part`; `keypoints` int32 (K,), the vertices that stand for the face where a few points must do.
+    `neutral` float32 (V, 3); `deltas` float32 (EXPRESSION_SIZE, D, 3), added per unit of coefficient to the first D
+    vertices: the face, whose topology all avatars share (hair and garment come after it and express nothing);
+    `skinning` float32 (V, 4), weights of `HEAD_BONES` (what is missing to 1 stays still); `joints` float32 (4, 3), the
+    heads of the bones; `eye_centers` float32 (2, 3), left then right; `eye_of_vertex` int8 (V,), 0 for none, 1 left, 2
+    right; `triangles` int32 (T, 3), the face's first, wound so that the front faces the camera counter-clockwise;
+    `parts` uint8 (T,) of `Part`; `keypoints` int32 (K,), the vertices that stand for the face where a few points must
+    do.
     """
 
     neutral: FloatArray
@@ -113,6 +124,14 @@ class HeadMesh:
     parts: NDArray[np.uint8]
     keypoints: NDArray[np.int32]
 
+    @cached_property
+    def _moves(self) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
+        """The deltas without their zeros, nine in ten: coefficient k moves vertices `rows[starts[k]:starts[k + 1]]`
+        by `offsets` (n, 3). Returns starts, rows, offsets."""
+        coefficients, rows = np.nonzero(self.deltas.any(axis=2))
+        starts = np.searchsorted(coefficients, np.arange(EXPRESSION_SIZE + 1))
+        return starts.astype(np.int32), rows.astype(np.int32), self.deltas[coefficients, rows]
+
     def pose(self, motion: Motion) -> FloatArray:
         """Vertices ``(V, 3)`` under `motion`: eyeballs turn, expression adds, head bones skin."""
         expression = np.ascontiguousarray(motion.expression, np.float32)
@@ -120,7 +139,7 @@ class HeadMesh:
         transforms = bone_transforms(self.joints, motion.pose)
         posed = np.empty_like(self.neutral)
         _pose(
-            self.neutral, self.deltas, expression, self.eye_of_vertex, self.eye_centers, turn,
+            self.neutral, *self._moves, expression, self.eye_of_vertex, self.eye_centers, turn,
             self.skinning, transforms, posed,
         )  # fmt: skip
         return posed
@@ -158,7 +177,7 @@ class HeadMesh:
                 )
         except KeyError as error:
             raise ValueError(f"{path} is not a head mesh: {error} is missing") from error
-        if mesh.deltas.shape != (EXPRESSION_SIZE, len(mesh.neutral), 3):
+        if mesh.deltas.shape[::2] != (EXPRESSION_SIZE, 3) or mesh.deltas.shape[1] > len(mesh.neutral):
             raise ValueError(f"{path}: deltas have shape {mesh.deltas.shape}, expected {EXPRESSION_SIZE} expressions")
         return mesh
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from engines.expression import FloatArray
-from engines.face_geometry import GRID, face_geometry
+from engines.face_geometry import face_geometry
 from engines.media import Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, Source, SourceCache, warp
@@ -26,7 +26,6 @@ from training.renderer_dataset import Identity, load_identity
 from training.studio.cast import SHIPPED
 
 Picture = NDArray[np.uint8]
-STILL = np.zeros((GRID, GRID, 2), np.float32)
 
 
 def structural_similarity(first: Picture, second: Picture) -> float:
@@ -67,8 +66,8 @@ def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) 
         drawn.append(picture)
         geometry = face_geometry(identity.geometry, motion)
         whole.append(squared_error(picture, truth))
-        mouth.append(squared_error(geometry.mouth.window.cut(picture), geometry.mouth.window.cut(truth)))
-        eyes.append(squared_error(geometry.eyes.window.cut(picture), geometry.eyes.window.cut(truth)))
+        mouth.append(squared_error(geometry.mouth.cut(picture), geometry.mouth.cut(truth)))
+        eyes.append(squared_error(geometry.eyes.cut(picture), geometry.eyes.cut(truth)))
         similar.append(structural_similarity(picture, truth))
     change = np.diff(np.stack(drawn[-sequence:]).astype(np.float32), axis=0)
     true_change = np.diff(identity.frames[-sequence:].astype(np.float32), axis=0)
@@ -81,14 +80,14 @@ def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) 
     }
 
 
-def ways_to_draw(source: Source, renderer: Renderer) -> dict[str, Callable[[Motion], Picture]]:
+def ways_to_draw(identity: Identity, source: Source, renderer: Renderer) -> dict[str, Callable[[Motion], Picture]]:
     """The network and its baselines, by name."""
 
     def unchanged(motion: Motion) -> Picture:
-        return source.picture
+        return identity.source
 
     def mesh_warp(motion: Motion) -> Picture:
-        return warp(source.picture, face_geometry(source.geometry, motion), STILL)
+        return warp(source.atlas, face_geometry(source.geometry, motion))
 
     def network(motion: Motion) -> Picture:
         return renderer.render(source, motion)
@@ -150,7 +149,7 @@ def main() -> None:
         identity = load_identity(folder, options.frames, "states", "sequence")
         states = len(load_identity(folder, options.frames, "states").motions)
         source = sources.encode(identity.source, identity.geometry)
-        ways = ways_to_draw(source, renderer)
+        ways = ways_to_draw(identity, source, renderer)
         group = "shipped" if identity.name in {shipped.id for shipped in SHIPPED} else "held out"
         for way, draw in ways.items():
             groups.setdefault((group, way), []).append(judge(identity, draw, len(identity.motions) - states))
