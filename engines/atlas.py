@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.expression import FloatArray
-
 FIGURE, AIR, BACKDROP = 0, 1, 2
 """Which of the pictures, from the top: for what the mesh covers, the figure with its colours drawn out beyond its
 outline; for what it does not, the picture as it is, with stray hair; and for what is uncovered, the wall without the
@@ -20,9 +18,8 @@ HALO: Final = 6
 """Pixels outside it up to which it may show hair."""
 
 
-def make_atlas(picture: NDArray[np.uint8], depth: FloatArray) -> NDArray[np.uint8]:
-    """`picture` (N, N, 3) and the depth buffer (N, N) of the mesh in it, 0 where nothing is, to (3 N, N, 3)."""
-    covered = (depth > 0).astype(np.uint8)
+def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`picture` (N, N, 3), and where the mesh is in it, uint8 (N, N) of 0 and 1, to (3 N, N, 3)."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * HALO + 1, 2 * HALO + 1))
     return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, cv2.dilate(covered, disc))])
 

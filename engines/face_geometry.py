@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import Raster, Window, barycentric, flow_to_source, rasterize, source_depth
+from engines.flow import Flow, Raster, SourceView, Window, barycentric, flow_to_source, rasterize, view_source
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
@@ -59,9 +59,9 @@ class SourceGeometry:
         return self.camera.project(self.mesh.pose(Motion()))
 
     @cached_property
-    def depth(self) -> FloatArray:
-        """Depth buffer of the source."""
-        return source_depth(self.points, self.mesh.triangles, FRAME_SIZE)
+    def view(self) -> SourceView:
+        """What of the mesh the source picture shows."""
+        return view_source(self.points, self.mesh.triangles, FRAME_SIZE)
 
     @cached_property
     def keypoints(self) -> FloatArray:
@@ -78,15 +78,12 @@ class SourceGeometry:
 
 @dataclass(frozen=True)
 class FaceGeometry:
-    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `grid` float32 (512, 512, 2), where each pixel lies in
-    the source picture, in its pixels; `seen` uint8 (512, 512), 255 where the source shows the surface, else 0;
-    `coarse_flow` float32 (64, 64, 2), displacement from target to source in picture units. `mouth_maps` float32
-    (112, 112, 6) are seen, teeth, tongue and the unlit colour of both; `eyes_maps` (64, 192, 2) seen and eyeball."""
+    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` of the whole picture at 512 x 512. `mouth_maps`
+    float32 (112, 112, 6) are seen, teeth, tongue and the unlit colour of both; `eyes_maps` (64, 192, 2) seen and
+    eyeball."""
 
     keypoints: FloatArray
-    grid: FloatArray
-    seen: NDArray[np.uint8]
-    coarse_flow: FloatArray
+    flow: Flow
     mouth: Window
     mouth_maps: FloatArray
     eyes: Window
@@ -99,14 +96,14 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     points = source.camera.project(mesh.pose(motion))
     keypoints = source.select_keypoints(points)
     raster = rasterize(points, mesh.triangles, Window.whole(FRAME_SIZE))
-    flow = flow_to_source(raster, mesh.triangles, mesh.parts, source.points, source.depth)
+    flow = flow_to_source(raster, mesh.triangles, mesh.parts, source.view)
 
     mouth, eyes = (_window(keypoints, *group) for group in ((LIPS, *MOUTH_WINDOW), (LIDS, *EYES_WINDOW)))
     eyes_maps = np.empty((*EYES_WINDOW, 2), np.float32)
     eyes_maps[..., 0] = eyes.cut(flow.seen) > 0
     eyes_maps[..., 1] = raster.parts(mesh.parts, eyes) == Part.EYE
     mouth_maps = _mouth_maps(source, raster, flow.seen, mouth)
-    return FaceGeometry(keypoints, flow.grid, flow.seen, flow.coarse, mouth, mouth_maps, eyes, eyes_maps)
+    return FaceGeometry(keypoints, flow, mouth, mouth_maps, eyes, eyes_maps)
 
 
 def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:

@@ -26,6 +26,8 @@ FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: stray hair moves,
 the wall does not."""
 _NOTHING: Final = -1
+_EDGE: Final = np.float32(1e-4)
+"""By how much (barycentric) a triangle reaches over its edge, so that no seam opens between two."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,24 @@ class Raster:
 
 
 @dataclass(frozen=True)
-class Flow:
-    """Where the target's pixels lie in the source. `grid` float32 (N, N, 2) in pixels of its `atlas`; `seen` uint8
-    (N, N), 255 where the source camera saw the surface, else 0; `coarse` float32 (64, 64, 2), the displacement from
-    target to source in picture units, smooth, also beyond the mesh."""
+class SourceView:
+    """How the source camera saw the mesh: `pixels` float32 (V, 3), its vertices in the picture; `covered` uint8 (N, N),
+    1 where the mesh is; `depth` float32 (N, N) in dm, dilated by two pixels against speckles, 0 where nothing is."""
 
-    grid: FloatArray
+    pixels: FloatArray
+    covered: NDArray[np.uint8]
+    depth: FloatArray
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where the target's pixels lie in the source's `atlas`, as `cv2.remap` takes it: `grid` int16 (N, N, 2) in whole
+    pixels and `fraction` uint16 (N, N), 32 y + x in 32nds; `seen` uint8 (N, N), 255 where the source camera saw the
+    surface, else 0; `coarse` float32 (64, 64, 2), the displacement from target to source in picture units, smooth,
+    also beyond the mesh."""
+
+    grid: NDArray[np.int16]
+    fraction: NDArray[np.uint16]
     seen: NDArray[np.uint8]
     coarse: FloatArray
 
@@ -96,62 +110,73 @@ def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) 
     return Raster(pixels, nearest, depth)
 
 
-def source_depth(points: FloatArray, triangles: NDArray[np.int32], size: int) -> FloatArray:
-    """Depth buffer (size, size) of the source mesh; 0 where nothing is."""
+def view_source(points: FloatArray, triangles: NDArray[np.int32], size: int) -> SourceView:
+    """The mesh in the source picture, its vertices `points` (V, 3) as projected there."""
     raster = rasterize(points, triangles, Window.whole(size))
-    return np.where(np.isfinite(raster.depth), raster.depth, 0).astype(np.float32)
+    covered = np.isfinite(raster.depth)
+    depth = cv2.dilate(np.where(covered, raster.depth, 0), np.ones((5, 5), np.uint8))
+    return SourceView(raster.pixels, covered.astype(np.uint8), np.asarray(depth, np.float32))
 
 
 def flow_to_source(
-    raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: FloatArray, depth: FloatArray
+    raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView
 ) -> Flow:
-    """Flow of the whole picture. `source` (V, 3) are the vertices as projected in the source picture, `depth` (N, N)
-    its `source_depth`.
+    """Flow of the whole picture.
 
     Outside the mesh the flow of the nearest seen surface goes on (stray hair follows the head) and fades; where it
     would show the figure a second time, the backdrop shows.
     """
     size = raster.depth.shape[0]
-    grid = np.empty((size, size, 2), np.float32)
+    grid, fraction = np.empty((size, size, 2), np.int16), np.empty((size, size), np.uint16)
     seen = np.zeros((size, size), np.uint8)
     weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
-    placed = Window.whole(size).pixels(source)
-    far = cv2.dilate(depth, np.ones((5, 5), np.uint8))  # against speckles
-    _trace(raster.pixels, triangles, parts, raster.triangle, placed, far, DEPTH_TOLERANCE, grid, seen, weighted)
+    planes, known = np.empty((len(triangles), 9), np.float32), np.zeros(len(triangles), np.bool_)
+    _trace(
+        raster.pixels, triangles, parts, raster.triangle, source.pixels, source.depth, planes, known,
+        grid, fraction, seen, weighted,
+    )  # fmt: skip
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
     extended = (_push_pull(weighted) * fade).astype(np.float32)
-    _extend(raster.triangle, extended, depth, grid)
-    return Flow(grid, seen, extended * np.float32(2 / size))
+    _extend(raster.triangle, extended, source.covered, grid, fraction)
+    return Flow(grid, fraction, seen, extended * np.float32(2 / size))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _rasterize(pixels: Any, triangles: Any, nearest: Any, depth: Any) -> None:
     height, width = depth.shape
-    edge = np.float32(-1e-4)
+    zero, far_left, far_right = np.float32(0), np.float32(0), np.float32(width - 1)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area >= 0:  # y points down here, so the front is wound clockwise
             continue
-        x_from, x_to = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))), width - 1)
         y_from, y_to = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))), height - 1)
-        if x_from > x_to or y_from > y_to:
+        left, right = max(np.ceil(min(ax, bx, cx)), far_left), min(np.floor(max(ax, bx, cx)), far_right)
+        if left > right or y_from > y_to:
             continue
         inverse = np.float32(1) / area
         wb_x, wb_y = (cy - ay) * inverse, (ax - cx) * inverse
         wc_x, wc_y = (ay - by) * inverse, (bx - ax) * inverse
-        za, zb, zc = pixels[a, 2], pixels[b, 2] - pixels[a, 2], pixels[c, 2] - pixels[a, 2]
+        wa_x = -wb_x - wc_x
+        zb, zc = pixels[b, 2] - pixels[a, 2], pixels[c, 2] - pixels[a, 2]
+        z_x = wb_x * zb + wc_x * zc
         for y in range(y_from, y_to + 1):
             dy = np.float32(y) - ay
-            for x in range(x_from, x_to + 1):
-                dx = np.float32(x) - ax
-                wb = dx * wb_x + dy * wb_y
-                wc = dx * wc_x + dy * wc_y
-                if wb < edge or wc < edge or np.float32(1) - wb - wc < edge:
-                    continue
-                z = za + wb * zb + wc * zc
+            wb, wc = dy * wb_y - ax * wb_x, dy * wc_y - ax * wc_x  # at x = 0
+            x_from, x_to = left, right
+            for w, w_x in ((wb, wb_x), (wc, wc_x), (np.float32(1) - wb - wc, wa_x)):
+                reach = w + _EDGE  # the row is inside where reach + x * w_x >= 0
+                if w_x > zero:
+                    x_from = max(x_from, -reach / w_x)
+                elif w_x < zero:
+                    x_to = min(x_to, -reach / w_x)
+                elif reach < zero:
+                    x_to = np.float32(-1)
+            z_start = pixels[a, 2] + wb * zb + wc * zc
+            for x in range(int(np.ceil(x_from)), int(np.floor(x_to)) + 1):
+                z = z_start + np.float32(x) * z_x
                 if z < depth[y, x]:
                     depth[y, x] = z
                     nearest[y, x] = t
@@ -168,72 +193,103 @@ def barycentric(pixels: Any, a: int, b: int, c: int, x: int, y: int) -> Any:
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _trace(
-    pixels: Any, triangles: Any, parts: Any, nearest: Any, source: Any, source_depth: Any, tolerance: float,
-    grid: Any, seen: Any, weighted: Any,
+    pixels: Any, triangles: Any, parts: Any, nearest: Any, source: Any, source_depth: Any, planes: Any, known: Any,
+    grid: Any, fraction: Any, seen: Any, weighted: Any,
 ) -> None:  # fmt: skip
     """Follow every covered pixel to the source; add up, per cell, how far it moved and whether it was seen."""
     size = nearest.shape[0]
     cell = size // weighted.shape[0]
-    near, last = np.float32(tolerance), np.float32(size - 1)
     first_inside, last_inside = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE)
+    last = size - 1
     for y in range(size):
         for x in range(size):
             t = nearest[y, x]
             if t < 0:
                 continue
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            wb, wc = barycentric(pixels, a, b, c, x, y)
-            wa = np.float32(1) - wb - wc
-            sx = wa * source[a, 0] + wb * source[b, 0] + wc * source[c, 0]
-            sy = wa * source[a, 1] + wb * source[b, 1] + wc * source[c, 1]
-            sz = wa * source[a, 2] + wb * source[b, 2] + wc * source[c, 2]
-            grid[y, x, 0], grid[y, x, 1] = min(max(sx, np.float32(0)), last), min(max(sy, np.float32(0)), last)
+            plane = planes[t]
+            if not known[t]:
+                known[t] = True
+                _fit_plane(pixels, triangles[t], source, plane)
+            u, v = np.float32(x), np.float32(y)
+            sx = plane[0] + u * plane[1] + v * plane[2]
+            sy = plane[3] + u * plane[4] + v * plane[5]
+            column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
             trust = np.float32(0.02)
-            part = parts[t]
-            if part < first_inside or part > last_inside:
-                column = min(max(int(sx + np.float32(0.5)), 0), size - 1)
-                row = min(max(int(sy + np.float32(0.5)), 0), size - 1)
-                if sz < source_depth[row, column] + near:
+            if parts[t] < first_inside or parts[t] > last_inside:
+                if plane[6] + u * plane[7] + v * plane[8] < source_depth[row, column]:
                     trust = np.float32(1)
                     seen[y, x] = 255
-            into = weighted[y // cell, x // cell]
-            into[0] += (sx - x) * trust
-            into[1] += (sy - y) * trust
-            into[2] += trust
+            if (x & 1) == 0 and (y & 1) == 0:
+                into = weighted[y // cell, x // cell]
+                into[0] += (sx - u) * trust
+                into[1] += (sy - v) * trust
+                into[2] += trust
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _extend(nearest: Any, coarse: Any, source_depth: Any, grid: Any) -> None:
+def _fit_plane(pixels: Any, triangle: Any, source: Any, plane: Any) -> None:
+    """Coefficients (9,) of 1, x and y for the x, y and depth in the source of a triangle's pixels. The depth comes
+    short by the tolerance."""
+    a, b, c = triangle[0], triangle[1], triangle[2]
+    ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
+    inverse = np.float32(1) / ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
+    wb_x, wb_y, wc_x, wc_y = (cy - ay) * inverse, (ax - cx) * inverse, (ay - by) * inverse, (bx - ax) * inverse
+    for k in range(3):
+        start, to_b, to_c = source[a, k], source[b, k] - source[a, k], source[c, k] - source[a, k]
+        slope_x, slope_y = wb_x * to_b + wc_x * to_c, wb_y * to_b + wc_y * to_c
+        plane[3 * k] = start - ax * slope_x - ay * slope_y - (np.float32(DEPTH_TOLERANCE) if k == 2 else np.float32(0))
+        plane[3 * k + 1], plane[3 * k + 2] = slope_x, slope_y
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def _place(cell: Any, fraction: Any, y: int, x: int, sx: float, sy: float, last: int) -> Any:
+    """Write a place in the source as fixed-point; returns the nearest column and row."""
+    fixed_x = min(max(int(sx * np.float32(32) + np.float32(0.5)), 0), last * 32)
+    fixed_y = min(max(int(sy * np.float32(32) + np.float32(0.5)), 0), last * 32)
+    cell[0], cell[1] = fixed_x >> 5, fixed_y >> 5
+    fraction[y, x] = ((fixed_y & 31) << 5) | (fixed_x & 31)
+    return (fixed_x + 16) >> 5, (fixed_y + 16) >> 5
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _extend(nearest: Any, coarse: Any, covered: Any, grid: Any, fraction: Any) -> None:
     """Fill the grid where nothing covers it from the smooth flow, bilinearly."""
-    air, backdrop = np.float32(atlas.AIR * nearest.shape[0]), np.float32(atlas.BACKDROP * nearest.shape[0])
-    last = np.float32(nearest.shape[0] - 1)
     size, cells = nearest.shape[0], coarse.shape[0]
+    air, backdrop = atlas.AIR * size, atlas.BACKDROP * size
     scale = np.float32(cells / size)
+    last = size - 1
+    blend = np.empty((cells, 2), np.float32)
+    still = np.empty(cells, np.bool_)
     for y in range(size):
         v = min(max((np.float32(y) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
         top = min(int(v), cells - 2)
         v -= np.float32(top)
+        for column in range(cells):
+            for k in range(2):
+                blend[column, k] = coarse[top, column, k] * (np.float32(1) - v) + coarse[top + 1, column, k] * v
+            still[column] = blend[column, 0] == 0 and blend[column, 1] == 0
         for x in range(size):
             if nearest[y, x] >= 0:
                 continue
             u = (np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5)
             u = min(max(u, np.float32(0)), np.float32(cells - 1))
             left = min(int(u), cells - 2)
+            if still[left] and still[left + 1] and not covered[y, x]:
+                grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + air, 0
+                continue
             u -= np.float32(left)
-            for k in range(2):
-                above = coarse[top, left, k] + u * (coarse[top, left + 1, k] - coarse[top, left, k])
-                below = coarse[top + 1, left, k] + u * (coarse[top + 1, left + 1, k] - coarse[top + 1, left, k])
-                place = np.float32(x if k == 0 else y) + above + v * (below - above)
-                grid[y, x, k] = min(max(place, np.float32(0)), last)
-            if source_depth[int(grid[y, x, 1] + np.float32(0.5)), int(grid[y, x, 0] + np.float32(0.5))] > 0:
-                grid[y, x, 0], grid[y, x, 1] = np.float32(x), np.float32(y) + backdrop
+            sx = np.float32(x) + blend[left, 0] + u * (blend[left + 1, 0] - blend[left, 0])
+            sy = np.float32(y) + blend[left, 1] + u * (blend[left + 1, 1] - blend[left, 1])
+            column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
+            if covered[row, column]:
+                grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + backdrop, 0
             else:
                 grid[y, x, 1] += air
 
 
 def _push_pull(weighted: FloatArray) -> FloatArray:
     """Fill (height, width, 2 + weight) of weighted values by its own pyramid: (height, width, 2)."""
-    weighted = weighted / np.float32(64)
+    weighted = weighted / np.float32(16)  # a full cell weighs 1
     levels = [weighted]
     while min(levels[-1].shape[:2]) > 2:
         height, width = levels[-1].shape[:2]

@@ -20,7 +20,6 @@ from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
-from engines.flow import Window
 from engines.media import FRAME_SIZE, Motion
 
 SOURCE_SIZE: Final = 256
@@ -59,8 +58,8 @@ class SourceCache:
     def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry) -> Source:
         """Encode a picture without remembering it."""
         small = cv2.resize(picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
-        encoded = self._encoder.run({"picture": _unit(small).transpose(2, 0, 1)[None]})
-        return Source(make_atlas(picture, geometry.depth), geometry, encoded["identity"].copy())
+        encoded = self._encoder.run({"picture": small.transpose(2, 0, 1)[None] * np.float32(1 / 255)})
+        return Source(make_atlas(picture, geometry.view.covered), geometry, encoded["identity"].copy())
 
 
 class Renderer:
@@ -85,7 +84,7 @@ class Renderer:
 def warp(atlas: NDArray[np.uint8], geometry: FaceGeometry) -> NDArray[np.uint8]:
     """Look every pixel up in the `atlas` (1536, 512, 3) of the source where `geometry` says that it lies."""
     warped: NDArray[np.uint8] = cv2.remap(
-        atlas, geometry.grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        atlas, geometry.flow.grid, geometry.flow.fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return warped
 
@@ -96,21 +95,38 @@ def painter_inputs(
     """What the painter takes of a frame (see `networks.compact_renderer`), for training and serving alike."""
     size = (MAIN_SIZE, MAIN_SIZE)
     small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)
-    seen = cv2.resize(geometry.seen, size, interpolation=cv2.INTER_AREA)
-    main = np.dstack([fold(np.dstack([_unit(small), _unit(seen)])) - 0.5, geometry.coarse_flow * _FLOW_SCALE])
+    seen = cv2.resize(geometry.flow.seen, size, interpolation=cv2.INTER_AREA)
+    main = np.empty((1, MAIN_SIZE // 2, MAIN_SIZE // 2, 18), np.float32)
+    main[0, ..., :16] = fold(small, seen[..., None] * np.float32(1 / 255))
+    main[0, ..., 16:] = geometry.flow.coarse * _FLOW_SCALE
     return {
         "keypoints": (geometry.keypoints - source.keypoints)[None],
-        "main": main.astype(np.float32)[None],
-        "mouth": _window_input(warped, geometry.mouth, geometry.mouth_maps),
-        "eyes": _window_input(warped, geometry.eyes, geometry.eyes_maps),
+        "main": main,
+        "mouth": fold(geometry.mouth.cut(warped), geometry.mouth_maps)[None],
+        "eyes": fold(geometry.eyes.cut(warped), geometry.eyes_maps)[None],
     }
 
 
-def fold(picture: NDArray[Any]) -> NDArray[Any]:
-    """(2h, 2w, C) to (h, w, 4C): 2 x 2 pixels into the channels, row by row."""
-    height, width, channels = picture.shape
-    cells = picture.reshape(height // 2, 2, width // 2, 2, channels)
-    return cells.transpose(0, 2, 1, 3, 4).reshape(height // 2, width // 2, 4 * channels)
+def fold(picture: NDArray[np.uint8], maps: FloatArray) -> FloatArray:
+    """`picture` (2h, 2w, 3) and `maps` (2h, 2w, C) to (h, w, 4 (3 + C)): 2 x 2 pixels into the channels, row by row,
+    and centred on 0."""
+    height, width, count = maps.shape
+    folded = np.empty((height // 2, width // 2, 4 * (3 + count)), np.float32)
+    _fold(picture, maps, folded)
+    return folded
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _fold(picture: Any, maps: Any, folded: Any) -> None:
+    half = np.float32(0.5)
+    for y in range(maps.shape[0]):
+        for x in range(maps.shape[1]):
+            cell = folded[y >> 1, x >> 1]
+            first = (2 * (y & 1) + (x & 1)) * (3 + maps.shape[2])
+            for c in range(3):
+                cell[first + c] = picture[y, x, c] * np.float32(1 / 255) - half
+            for c in range(maps.shape[2]):
+                cell[first + 3 + c] = maps[y, x, c] - half
 
 
 def compose(
@@ -167,13 +183,3 @@ def _replace(warped: Any, layer: Any, out: Any, seam: int) -> None:
                 value = warped[y, x, c] * keep + layer[y, x, c]
                 value = min(max(value, np.float32(0)), np.float32(255))
                 out[y, x, c] = np.uint8(out[y, x, c] * (1 - share) + value * share + np.float32(0.5))
-
-
-def _unit(picture: NDArray[np.uint8]) -> FloatArray:
-    """Bytes to [0, 1]."""
-    return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
-
-
-def _window_input(warped: NDArray[np.uint8], window: Window, maps: FloatArray) -> FloatArray:
-    inside: FloatArray = fold(np.dstack([_unit(window.cut(warped)), maps])) - np.float32(0.5)
-    return inside[None]

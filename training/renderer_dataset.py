@@ -55,7 +55,7 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
                 motions.append(Motion(expression.astype(np.float32), head, (float(gaze[0]), float(gaze[1]))))
     pictures = np.concatenate(frames) if frames else np.zeros((0, *source.shape), np.uint8)
     picture = np.ascontiguousarray(source[..., ::-1])
-    return Identity(folder.name, picture, make_atlas(picture, geometry.depth), geometry, pictures, motions)
+    return Identity(folder.name, picture, make_atlas(picture, geometry.view.covered), geometry, pictures, motions)
 
 
 @dataclass(frozen=True)
