@@ -289,8 +289,8 @@ async def measure(port: int, server: psutil.Process, sessions: int, seconds: flo
 
 
 def start_server(port: int, fake: bool, flags: list[str]) -> "subprocess.Popen[bytes]":
-    module = "tests.serve_fake" if fake else "realtime.cli"
-    command = [sys.executable, "-m", module, *([] if fake else ["serve"]), "--port", str(port), *flags]
+    module = "tests.house" if fake else "realtime.cli"
+    command = [sys.executable, "-m", module, "serve", "--port", str(port), *flags]
     server = subprocess.Popen(command)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from networks import compact_renderer as renderer
+from networks import landmarks as face
 from networks.audio2exp import FEATURES_PER_FRAME, HISTORY, LIPS, LOOKAHEAD_FRAMES
 from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
 
@@ -74,3 +75,10 @@ def renderer_painter(keypoints: int) -> Contract:
     )
     layers = (Tensor(f"{name}_layer", (1, *cells, renderer.LAYER_CHANNELS)) for name, cells, _ in heads)
     return Contract("renderer_painter", inputs, tuple(layers))
+
+
+def landmarks(points: int) -> Contract:
+    """Once per look at a portrait: a crop, RGB in [0, 1] -> its keypoints, their errors, and whether it is a face."""
+    crop = Tensor("crop", (1, 3, face.CROP_SIZE, face.CROP_SIZE))
+    outputs = (Tensor("points", (1, points, 2)), Tensor("doubt", (1, points)), Tensor("presence", (1,)))
+    return Contract("landmarks", (crop,), outputs)

@@ -17,10 +17,12 @@ from torch import nn
 from build_trt import contracts
 from build_trt.contracts import Contract
 from engines.features import AudioFeatures
+from engines.landmarks import TRACKED
 from engines.openvino_backend import OpenVinoBackend
 from networks.audio2exp import Audio2Exp
 from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
 from networks.compact_renderer import CompactRenderer
+from networks.landmarks import Landmarks
 
 WEIGHTS: Final = Path("engines/assets/weights")
 
@@ -123,12 +125,44 @@ def export_renderer(checkpoint: Path, folder: Path) -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, greatest difference {difference:.1e}")
 
 
+def halve_weights(path: Path) -> None:
+    """Store the large weights of an ONNX file in half precision, each cast back to single where it is used."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    large = [
+        weight
+        for weight in graph.initializer
+        if weight.data_type == onnx.TensorProto.FLOAT and len(weight.raw_data) > 4096
+    ]
+    for weight in large:
+        values = onnx.numpy_helper.to_array(weight).astype(np.float16)
+        graph.initializer.remove(weight)
+        graph.initializer.append(onnx.numpy_helper.from_array(values, f"{weight.name}.half"))
+        cast = onnx.helper.make_node("Cast", [f"{weight.name}.half"], [weight.name], to=onnx.TensorProto.FLOAT)
+        graph.node.insert(0, cast)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def export_landmarks(checkpoint: Path, folder: Path) -> None:
+    """The keypoint network of a checkpoint of `training.fit_landmarks`, with its parity printed."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = Landmarks(len(TRACKED)).eval()
+    network.load_state_dict(saved["model"])
+    contract = contracts.landmarks(len(TRACKED))
+    path = export(network, contract, folder)
+    halve_weights(path)
+    print(f"step {saved['step']}")
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, greatest difference {parity(network, contract, path):.1e}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m build_trt.export", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, run, files in (
         ("audio", export_audio, "audio_features.onnx and audio2exp.onnx"),
         ("renderer", export_renderer, "renderer_source.onnx and renderer_painter.onnx"),
+        ("landmarks", export_landmarks, "landmarks.onnx"),
     ):
         command = commands.add_parser(name, help=files)
         command.add_argument("--checkpoint", type=Path, default=Path(f"runs/{name}/checkpoint.pt"))

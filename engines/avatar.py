@@ -31,7 +31,7 @@ class UnknownAvatar(KeyError):
 
 @dataclass(frozen=True)
 class Avatar:
-    """Who is shown: `picture` uint8 RGB (512, 512, 3), neutral and facing the camera, and its geometry."""
+    """Who is shown: `picture` uint8 RGB (512, 512, 3), facing the camera, and its geometry."""
 
     id: str
     name: str
@@ -68,7 +68,11 @@ def load_avatar(name: str, folder: Path = AVATARS) -> Avatar:
     if picture is None or picture.shape[:2] != (FRAME_SIZE, FRAME_SIZE):
         raise ValueError(f"{pack / 'source.png'} is not a picture of {FRAME_SIZE} x {FRAME_SIZE} pixels")
     camera = Camera(tuple(about["camera"]["eye"]), tuple(about["camera"]["at"]), about["camera"]["fov_degrees"])
-    geometry = SourceGeometry(HeadMesh.load(pack / "mesh.npz"), camera, Interior.load(pack))
+    mesh = HeadMesh.load(pack / "mesh.npz")
+    pictured = np.load(pack / "pictured.npy") if (pack / "pictured.npy").is_file() else None
+    if pictured is not None and pictured.shape != mesh.neutral.shape:
+        raise ValueError(f"{pack / 'pictured.npy'} has shape {pictured.shape}, the mesh {mesh.neutral.shape}")
+    geometry = SourceGeometry(mesh, camera, Interior.load(pack), pictured)
     return Avatar(
         name, about["name"], about["description"], pack, np.ascontiguousarray(picture[..., ::-1]), geometry
     )  # fmt: skip

@@ -47,16 +47,18 @@ class Interior:
 
 @dataclass(frozen=True)
 class SourceGeometry:
-    """The head as the source picture shows it: neutral, at rest."""
+    """The head as the source picture shows it: at rest, or with its vertices at `pictured` float32 (V, 3), as a photo
+    that smiles shows them."""
 
     mesh: HeadMesh
     camera: Camera
     interior: Interior
+    pictured: FloatArray | None = None
 
     @cached_property
     def points(self) -> FloatArray:
         """Projection (V, 3) of the mesh in the source."""
-        return self.camera.project(self.mesh.pose(Motion()))
+        return self.camera.project(self.mesh.pose(Motion()) if self.pictured is None else self.pictured)
 
     @cached_property
     def view(self) -> SourceView:

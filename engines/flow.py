@@ -66,11 +66,17 @@ class Window:
 @dataclass(frozen=True)
 class Raster:
     """What shows at each pixel of a window: `triangle` int32 (height, width), -1 where none does, and `depth` float32
-    (height, width) in dm, infinite where nothing is. `pixels` float32 (V, 3) are the vertices that were drawn."""
+    (height, width) in dm, infinite where nothing is; `pixels` float32 (V, 3) are the vertices that were drawn."""
 
     pixels: FloatArray
     triangle: NDArray[np.int32]
     depth: FloatArray
+
+    def interpolate(self, triangles: NDArray[np.int32], attributes: FloatArray) -> FloatArray:
+        """`attributes` (V, A) of the vertices at every pixel: float32 (height, width, A), 0 where nothing is."""
+        values = np.zeros((*self.triangle.shape, attributes.shape[1]), np.float32)
+        _interpolate(self.pixels, triangles, self.triangle, attributes, values)
+        return values
 
     def parts(self, parts: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.uint8]:
         """`Part` of every pixel of `window`, uint8 (height, width), or `NO_PART`, from the triangles' `parts` (T,)."""
@@ -189,6 +195,19 @@ def barycentric(pixels: Any, a: int, b: int, c: int, x: int, y: int) -> Any:
     inverse = np.float32(1) / ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
     dx, dy = np.float32(x) - ax, np.float32(y) - ay
     return (dx * (cy - ay) - dy * (cx - ax)) * inverse, (dy * (bx - ax) - dx * (by - ay)) * inverse
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _interpolate(pixels: Any, triangles: Any, nearest: Any, attributes: Any, values: Any) -> None:
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            t = nearest[y, x]
+            if t >= 0:
+                a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                wb, wc = barycentric(pixels, a, b, c, x, y)
+                for k in range(attributes.shape[1]):
+                    start = attributes[a, k]
+                    values[y, x, k] = start + wb * (attributes[b, k] - start) + wc * (attributes[c, k] - start)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

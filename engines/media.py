@@ -18,6 +18,8 @@ SPEECH_RATE: Final = 16_000
 """Samples per second that the audio networks hear."""
 FRAME_RATE: Final = 25
 """Video frames per second."""
+STEP: Final = 1.0 / FRAME_RATE
+"""Seconds from one frame to the next."""
 FRAME_TICKS: Final = MEDIA_RATE // FRAME_RATE
 """Media time of one video frame: 1920 ticks, 40 ms."""
 FRAME_SIZE: Final = 512
@@ -45,6 +47,16 @@ class HeadPose:
     roll: float = 0.0
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
+    def vector(self) -> NDArray[np.float64]:
+        """Pitch, yaw, roll and translation, float64 (6,)."""
+        return np.array([self.pitch, self.yaw, self.roll, *self.translation])
+
+    @classmethod
+    def from_vector(cls, vector: NDArray[np.float64]) -> "HeadPose":
+        """The inverse of `vector`."""
+        pitch, yaw, roll, x, y, z = vector.tolist()
+        return cls(pitch, yaw, roll, (x, y, z))
+
 
 @dataclass(frozen=True, slots=True)
 class Motion:
@@ -57,6 +69,15 @@ class Motion:
     expression: FloatArray = field(default_factory=rest_expression)
     pose: HeadPose = HeadPose()
     gaze: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MotionFrame:
+    """How the face moves in one frame, before it is drawn."""
+
+    motion: Motion
+    media_time: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,116 +1,99 @@
-"""Motion composition: lips from the voice, everything else from the idle model or from a control of its own.
+"""Motion composition: lips from the voice, everything else from a control, a tracker or the idle model, in this order.
 
 The lips follow ControlTalk (arXiv 2406.02880, section 3.3): E' = E + alpha * dE, a bias on the source expression scaled
-by the mouth opening alpha. The separation of the rest follows PD-FGC (arXiv 2211.14506): head pose, gaze and blink each
-have a source of their own and can be set one at a time without moving the others.
+by the mouth opening alpha. The separation of the rest follows PD-FGC (arXiv 2211.14506): head pose, gaze, blink and
+emotion each have a source of their own and change hands one at a time, softly (`Handover`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import exp, isfinite
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engines.controls import Controls
+from engines.drive import UNDRIVEN, Drive
+from engines.emotion import EMOTION_BASIS, EMOTIONS
 from engines.expression import (
     EXPRESSION_INDEX,
+    EXPRESSION_NAMES,
+    EXPRESSION_SIZE,
     LIP_NAMES,
     LIP_SIZE,
     FloatArray,
     expression_from_lips,
     rest_expression,
 )
-from engines.idle import DEGREE, STEP, IdleState, start_idle, step_idle
+from engines.eyes import set_eyes
+from engines.handover import Handover, Vector
+from engines.idle import IdleState, start_idle, step_idle
 from engines.media import HeadPose, Motion
 
-MAX_ALPHA: Final = 1.5
-ANGLE_LIMIT: Final = 0.8
-"""Largest pitch, yaw or roll of a head pose control, in radians (46 degrees)."""
-SHIFT_LIMIT: Final = 1.0
-"""Largest translation of a head pose control along an axis, in decimetres."""
-GAZE_LIMIT: Final = 0.6
-"""Largest pitch or yaw of the eyes against the head, in radians (34 degrees)."""
 RELEASE_FRAMES: Final = 4
 """Frames over which released lips let go of the pose that they held."""
+SEALED: Final = 0.6
+"""`mouthClose` from which on nothing may part the lips: a p, b or m."""
 
-_HEAD_STIFFNESS = 14.0  # rad/s: the head follows a step in about 0.35 s
-_SACCADE = 0.2  # rad in a frame, 290 degrees a second
-_LID_CLOSING, _LID_OPENING = 0.75, 0.45  # of the lid's way in a frame
-_LOOK_RANGE_DOWN, _LOOK_RANGE_UP, _LOOK_RANGE_SIDE = 20 * DEGREE, 15 * DEGREE, 30 * DEGREE
-"""Gaze at which the look coefficients are 1: the lids of the head mesh follow the eyes at these ranges."""
+MOUTH_SECONDS: Final = 0.06
+HEAD_SECONDS: Final = 0.1
+EYE_SECONDS: Final = 0.025
+FACE_SECONDS: Final = 0.12
+"""Time constants with which a new control, or a new source, takes over mouth, head, gaze and lids, and the rest of the
+face with the emotions: critically damped, three quarters of the way after 2.7 of them."""
 
-_OPENING = np.array([name in ("jawOpen", "mouthPart", "mouthFunnel") for name in LIP_NAMES])
 _CLOSE = LIP_NAMES.index("mouthClose")
-_BLINK = [EXPRESSION_INDEX["eyeBlinkLeft"], EXPRESSION_INDEX["eyeBlinkRight"]]
-_LOOK_DOWN = [EXPRESSION_INDEX["eyeLookDownLeft"], EXPRESSION_INDEX["eyeLookDownRight"]]
-_LOOK_UP = [EXPRESSION_INDEX["eyeLookUpLeft"], EXPRESSION_INDEX["eyeLookUpRight"]]
-_LOOK_LEFT = [EXPRESSION_INDEX["eyeLookOutLeft"], EXPRESSION_INDEX["eyeLookInRight"]]
-_LOOK_RIGHT = [EXPRESSION_INDEX["eyeLookInLeft"], EXPRESSION_INDEX["eyeLookOutRight"]]
+_OPENING = np.array([name in ("jawOpen", "mouthPart", "mouthFunnel") for name in LIP_NAMES])
+_ROUNDING = np.array([name in ("mouthPucker", "mouthFunnel") for name in LIP_NAMES])
+_SPREADING = np.array([name in ("mouthStretch", "mouthSmile") for name in LIP_NAMES])
+_PARTING = np.array(
+    [
+        name.startswith(("jawOpen", "mouthFunnel", "mouthStretch", "mouthLower", "mouthUpper", "mouthShrug"))
+        for name in EXPRESSION_NAMES
+    ]
+)
+"""Coefficients of an emotion that would part lips which the voice presses together."""
 _BROWS = [EXPRESSION_INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
 _SMILE = [EXPRESSION_INDEX["mouthSmileLeft"], EXPRESSION_INDEX["mouthSmileRight"]]
-
-
-def _require(name: str, values: tuple[float, ...], low: float, high: float) -> None:
-    for value in values:
-        if not (isfinite(value) and low <= value <= high):
-            raise ValueError(f"{name} must lie between {low} and {high}, got {value}")
-
-
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """What a person or a program sets from outside; None leaves it to the idle model.
-
-    `alpha` is the mouth opening, 0 (lips at rest) to 1.5; `pose` the head pose; `gaze` (pitch, yaw) of the eyes in
-    radians relative to the head; `blink` how far the lids are down, 0 to 1. Raises `ValueError` out of range.
-    """
-
-    alpha: float = 1.0
-    pose: HeadPose | None = None
-    gaze: tuple[float, float] | None = None
-    blink: float | None = None
-
-    def __post_init__(self) -> None:
-        _require("alpha", (self.alpha,), 0.0, MAX_ALPHA)
-        if self.pose is not None:
-            angles = (self.pose.pitch, self.pose.yaw, self.pose.roll)
-            _require("pose angles (radians)", angles, -ANGLE_LIMIT, ANGLE_LIMIT)
-            _require("pose translation (decimetres)", self.pose.translation, -SHIFT_LIMIT, SHIFT_LIMIT)
-        if self.gaze is not None:
-            _require("gaze (radians)", self.gaze, -GAZE_LIMIT, GAZE_LIMIT)
-        if self.blink is not None:
-            _require("blink", (self.blink,), 0.0, 1.0)
+_IDLE, _DRIVEN = "idle", "drive"
 
 
 @dataclass(frozen=True, slots=True)
 class MotionState:
-    """What the next frame depends on: the idle model, the head as a damped spring (`pose` and `velocity`, float64
-    (6,) in rad and dm), `gaze` (rad), `blink` and the lips last shown; `held` are the lips of the release that has
-    `easing` frames to go. A state is a value: stepping leaves it as it was."""
+    """What the next frame depends on: the idle model, who has which part of the face (`style` is alpha, pucker and
+    spread; `head` a pose; `gaze` pitch and yaw; `lids` left and right; `face` an expression; `emotion` intensities) and
+    the lips last shown; `held` are the lips of the release that has `easing` frames to go. A state is a value: stepping
+    leaves it as it was."""
 
     idle: IdleState
-    pose: NDArray[np.float64]
-    velocity: NDArray[np.float64]
-    gaze: tuple[float, float]
-    blink: float
+    style: Handover
+    head: Handover
+    gaze: Handover
+    lids: Handover
+    face: Handover
+    emotion: Handover
     lips: FloatArray
     held: FloatArray
     easing: int
 
 
-def scale_lips(bias: FloatArray, alpha: float) -> FloatArray:
-    """alpha * dE for lips ``(LIP_SIZE,)``, keeping closures: past 1 only the openings grow, and less as the lips shut.
+def scale_lips(bias: FloatArray, alpha: float, pucker: float = 1.0, spread: float = 1.0) -> FloatArray:
+    """alpha * dE for lips ``(LIP_SIZE,)`` in a style, keeping closures.
 
-    Up to alpha = 1 this is ControlTalk's plain product. Beyond it, a p, b or m that touches at 1 touches at 1.5 too.
+    Up to alpha = 1 this is ControlTalk's plain product; beyond it only the openings grow. `pucker` scales rounding and
+    `spread` spreading lips. What would part the lips further does so less as they shut: a p, b or m that touches with
+    all at 1 touches whatever they are.
     """
-    if alpha <= 1.0:
-        scaled: FloatArray = bias * np.float32(alpha)
-        return scaled
-    shut = min(max(float(bias[_CLOSE]), 0.0), 1.0)
-    return np.where(_OPENING, bias * np.float32(1.0 + (alpha - 1.0) * (1.0 - shut)), bias)
+    free = 1.0 - min(max(float(bias[_CLOSE]), 0.0) / SEALED, 1.0)
+    gain = np.full(LIP_SIZE, min(alpha, 1.0))
+    gain[_OPENING] += max(0.0, alpha - 1.0) * free
+    gain[_ROUNDING] *= _held_back(pucker, free)
+    gain[_SPREADING] *= _held_back(spread, free)
+    scaled: FloatArray = bias * gain.astype(np.float32)
+    return scaled
 
 
-def _toward(value: float, target: float, down: float, up: float) -> float:
-    return value + min(max(target - value, -down), up)
+def _held_back(gain: float, free: float) -> float:
+    return gain if gain <= 1.0 else 1.0 + (gain - 1.0) * free
 
 
 class MotionComposer:
@@ -118,63 +101,94 @@ class MotionComposer:
 
     def __init__(self, source: FloatArray | None = None) -> None:
         self._source = rest_expression() if source is None else source
-        self._decay = exp(-_HEAD_STIFFNESS * STEP)
 
     def start(self, seed: int) -> MotionState:
         """The state before the first frame: the source picture, at rest. Equal seeds live equal lives."""
         rest = np.zeros(LIP_SIZE, np.float32)
-        return MotionState(start_idle(seed), np.zeros(6), np.zeros(6), (0.0, 0.0), 0.0, rest, rest, 0)
+        return MotionState(
+            start_idle(seed),
+            style=Handover.begin(np.ones(3)),
+            head=Handover.begin(np.zeros(6), "source picture"),
+            gaze=Handover.begin(np.zeros(2), "source picture"),
+            lids=Handover.begin(np.zeros(2)),
+            face=Handover.begin(np.zeros(EXPRESSION_SIZE)),
+            emotion=Handover.begin(np.zeros(len(EMOTIONS))),
+            lips=rest,
+            held=rest,
+            easing=0,
+        )
 
     def release(self, state: MotionState) -> MotionState:
         """Let the lips go after an interruption: they ease into the coming ones over `RELEASE_FRAMES` frames."""
         return replace(state, held=state.lips, easing=RELEASE_FRAMES)
 
-    def step(self, state: MotionState, lips_bias: FloatArray, controls: Controls) -> tuple[Motion, MotionState]:
+    def step(
+        self, state: MotionState, lips_bias: FloatArray, controls: Controls, drive: Drive = UNDRIVEN
+    ) -> tuple[Motion, MotionState]:
         """The frame for `lips_bias` float32 ``(LIP_SIZE,)``, Audio2Exp's bias dE on the source expression."""
         idle, idle_state = step_idle(state.idle, lips_bias)
-        lips = scale_lips(lips_bias, controls.alpha)
+        style_of = (controls.alpha, controls.pucker, controls.spread)
+        style = state.style.step(style_of, np.array(style_of), MOUTH_SECONDS)
+        lips = scale_lips(lips_bias, *style.value.tolist())
         easing = max(0, state.easing - 1)
         if easing:
             x = easing / RELEASE_FRAMES
             lips = lips + np.float32(x * x * (3.0 - 2.0 * x)) * (state.held - lips)
 
-        pose, velocity = self._follow(state, idle.pose if controls.pose is None else _as_vector(controls.pose))
-        target = idle.gaze if controls.gaze is None else controls.gaze
-        gaze = (
-            _toward(state.gaze[0], target[0], _SACCADE, _SACCADE),
-            _toward(state.gaze[1], target[1], _SACCADE, _SACCADE),
+        brows = np.zeros(EXPRESSION_SIZE)
+        brows[_BROWS] = idle.brows
+        head = _pick(state.head, _vector(controls.pose), _vector(drive.pose), idle.pose, HEAD_SECONDS)
+        gaze = _pick(state.gaze, _array(controls.gaze), _array(drive.gaze), np.array(idle.gaze), EYE_SECONDS)
+        lids = _pick(state.lids, _pair(controls.blink), drive.lids, np.full(2, idle.blink), EYE_SECONDS)
+        face = _pick(state.face, None, drive.face, brows, FACE_SECONDS)
+        emotion = _pick(
+            state.emotion,
+            _intensities(controls.emotion),
+            _intensities(drive.emotion),
+            np.zeros(len(EMOTIONS)),
+            FACE_SECONDS,
         )
-        closure = idle.blink if controls.blink is None else controls.blink
-        blink = _toward(state.blink, closure, _LID_OPENING, _LID_CLOSING)
 
         expression = self._source + expression_from_lips(lips)
         expression[_SMILE] += (idle.smile_left, idle.smile_right)
-        expression[_BROWS] += idle.brows
-        self._set_eyes(expression, gaze, blink)
+        expression += face.value
+        expression += _emote(emotion.value, lips_bias)
+        pitch, yaw = gaze.value.tolist()
+        set_eyes(expression, (pitch, yaw), lids.value)
         np.clip(expression, 0.0, 1.0, out=expression)
-        pitch, yaw, roll, x, y, z = pose.tolist()
-        motion = Motion(expression, HeadPose(pitch, yaw, roll, (x, y, z)), gaze)
-        return motion, MotionState(idle_state, pose, velocity, gaze, blink, lips, state.held, easing)
-
-    def _follow(
-        self, state: MotionState, target: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """A critically damped spring, solved exactly over one frame: no control or gesture can make the head jump."""
-        offset = state.pose - target
-        drive = state.velocity + _HEAD_STIFFNESS * offset
-        pose = target + (offset + drive * STEP) * self._decay
-        velocity = (state.velocity - drive * (_HEAD_STIFFNESS * STEP)) * self._decay
-        return pose, velocity
-
-    def _set_eyes(self, expression: FloatArray, gaze: tuple[float, float], blink: float) -> None:
-        """Lids and look coefficients; the upper lid follows the eye, but a lid that is down stays where it is."""
-        pitch, yaw = gaze
-        expression[_BLINK] += blink
-        expression[_LOOK_DOWN] += max(0.0, pitch) / _LOOK_RANGE_DOWN * (1.0 - blink)
-        expression[_LOOK_UP] += max(0.0, -pitch) / _LOOK_RANGE_UP * (1.0 - blink)
-        expression[_LOOK_LEFT] += max(0.0, yaw) / _LOOK_RANGE_SIDE
-        expression[_LOOK_RIGHT] += max(0.0, -yaw) / _LOOK_RANGE_SIDE
+        motion = Motion(expression, HeadPose.from_vector(head.value), (pitch, yaw))
+        return motion, MotionState(idle_state, style, head, gaze, lids, face, emotion, lips, state.held, easing)
 
 
-def _as_vector(pose: HeadPose) -> NDArray[np.float64]:
-    return np.array([pose.pitch, pose.yaw, pose.roll, *pose.translation])
+def _pick(
+    before: Handover, control: Vector | None, driven: Vector | None, idle: Vector, time_constant: float
+) -> Handover:
+    """The next frame of a part of the face: a control wins over a tracker, and a tracker over the idle model."""
+    if control is not None:
+        return before.step(tuple(control), control, time_constant)
+    if driven is not None:
+        return before.step(_DRIVEN, driven, time_constant)
+    return before.step(_IDLE, idle, time_constant)
+
+
+def _emote(intensities: Vector, lips_bias: FloatArray) -> Vector:
+    """What emotions add to the expression, float64 (EXPRESSION_SIZE,): lips that the voice presses stay together."""
+    offset = np.clip(intensities, 0.0, 1.0) @ EMOTION_BASIS
+    offset[_PARTING] *= 1.0 - min(max(float(lips_bias[_CLOSE]), 0.0) / SEALED, 1.0)
+    return offset
+
+
+def _vector(pose: HeadPose | None) -> Vector | None:
+    return None if pose is None else pose.vector()
+
+
+def _array(pair: tuple[float, float] | None) -> Vector | None:
+    return None if pair is None else np.array(pair)
+
+
+def _pair(value: float | None) -> Vector | None:
+    return None if value is None else np.full(2, value)
+
+
+def _intensities(emotion: Mapping[str, float] | None) -> Vector | None:
+    return None if emotion is None else np.array([emotion.get(name, 0.0) for name in EMOTIONS])

@@ -6,6 +6,7 @@ A frame shows the 40 ms of audio that end `lookahead_ticks` before the newest ch
 the future. There is no idle mode: silence runs the same way, and the face stays alive on it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,11 @@ import numpy as np
 from engines.audio2exp import Audio2Exp
 from engines.avatar import Avatar
 from engines.backend import Backend
+from engines.controls import Controls
+from engines.drive import UNDRIVEN, Drive
 from engines.features import CHUNK_SAMPLES, AudioFeatures, FeatureState
-from engines.media import FRAME_TICKS, AudioChunk, VideoFrame
-from engines.motion import Controls, MotionComposer
+from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, VideoFrame
+from engines.motion import MotionComposer
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, SourceCache
 
@@ -61,11 +64,13 @@ class Engine:
 class Pipeline:
     """One session's networks and their state. Called by one thread at a time.
 
-    `controls` and `avatar` may be replaced between pushes.
+    `controls`, `avatar` and `drive` may be replaced between pushes; `drive` is asked for the tracker's frame of a media
+    time.
     """
 
     def __init__(self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int) -> None:
         self.controls = Controls()
+        self.drive: Callable[[int], Drive] = lambda media_time: UNDRIVEN
         self.avatar = avatar
         self.epoch = 0
         self._sources = engine.sources
@@ -83,11 +88,16 @@ class Pipeline:
         self._history = self._audio2exp.start()
         self._pair: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
 
-    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
-        """Hear 20 ms; every second call completes a frame. Chunks of another epoch are dropped.
+    def push(self, chunk: AudioChunk) -> VideoFrame | None:
+        """Hear 20 ms; every second call completes a frame, which is drawn. See `hear` and `draw`."""
+        moved = self.hear(chunk)
+        return None if moved is None else self.draw(moved)
 
-        The frame's media time is negative while the lookahead fills. Whoever is too late for this frame says not to
-        `draw` it: the voice is heard and the face moves on, unseen, for a small part of the cost.
+    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
+        """Hear 20 ms; every second call completes the motion of a frame. Chunks of another epoch are dropped.
+
+        Its media time is negative while the lookahead fills. Whoever is too late for a frame does not draw it: the face
+        has moved on, unseen, for a small part of the cost.
         """
         if chunk.epoch != self.epoch:
             return None
@@ -97,12 +107,14 @@ class Pipeline:
             return None
         bias = self._audio2exp.step(np.stack(self._pair), self._history)
         self._pair = []
-        motion, self._motion = self._composer.step(self._motion, bias, self.controls)
-        if not draw:
-            return None
-        planes = self._renderer.step(self._sources.get(self.avatar), motion)
         media_time = chunk.media_time - FRAME_TICKS // 2 - self.lookahead_ticks
-        return VideoFrame(planes, media_time, self.epoch, motion)
+        motion, self._motion = self._composer.step(self._motion, bias, self.controls, self.drive(media_time))
+        return MotionFrame(motion, media_time, self.epoch)
+
+    def draw(self, moved: MotionFrame) -> VideoFrame:
+        """The picture of a motion."""
+        planes = self._renderer.step(self._sources.get(self.avatar), moved.motion)
+        return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
     def interrupt(self, epoch: int) -> None:
         """Forget the voice heard so far; the lips ease to rest and later frames carry `epoch`."""

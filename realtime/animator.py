@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from engines.media import AudioChunk, VideoFrame
+from engines.media import AudioChunk, MotionFrame, VideoFrame
 from realtime.engine import Pipeline
 from realtime.resampler import ResamplerState, resample
 from realtime.tracks import Sound
@@ -26,13 +26,21 @@ _Change = tuple[Callable[[Pipeline], None], asyncio.Future[None]]
 
 
 class Animator:
-    """Feeds one `Pipeline`. `on_frame` gets every picture, on the event loop, with the seconds of work in it."""
+    """Feeds one `Pipeline`. On the event loop, `on_frame` gets every picture with the seconds of work in it, and
+    `on_motion` how the face moves in every frame, drawn or not. Without `on_frame` nothing is drawn."""
 
-    def __init__(self, pipeline: Pipeline, executor: Executor, on_frame: Callable[[VideoFrame, float], None]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        executor: Executor,
+        on_frame: Callable[[VideoFrame, float], None] | None,
+        on_motion: Callable[[MotionFrame], None] = lambda moved: None,
+    ) -> None:
         self.undrawn = 0
         self._pipeline = pipeline
         self._executor = executor
         self._on_frame = on_frame
+        self._on_motion = on_motion
         self._resampler = ResamplerState()
         self._half: Sound | None = None
         self._waiting: deque[_Pair] = deque()
@@ -74,25 +82,27 @@ class Animator:
                 changes = [self._changes.popleft() for _ in range(len(self._changes))]
                 pairs, self._waiting = self._waiting, deque()
                 self.undrawn += max(0, len(pairs) - 1)
-                errors, frame, seconds = await loop.run_in_executor(self._executor, self._step, changes, pairs)
+                errors, motions, frame, seconds = await loop.run_in_executor(self._executor, self._step, changes, pairs)
                 for (_, done), error in zip(changes, errors, strict=True):
                     _settle(done, error)
-                if frame is not None:
+                for moved in motions:
+                    self._on_motion(moved)
+                if frame is not None and self._on_frame is not None:
                     self._on_frame(frame, seconds)
 
     def _step(
         self, changes: list[_Change], pairs: deque[_Pair]
-    ) -> tuple[list[Exception | None], VideoFrame | None, float]:
+    ) -> tuple[list[Exception | None], list[MotionFrame], VideoFrame | None, float]:
         begun = time.perf_counter()
         errors = [_try(change, self._pipeline) for change, _ in changes]
-        frame = None
-        for index, pair in enumerate(pairs):
-            draw = index == len(pairs) - 1
-            for sound in pair:
-                pcm, self._resampler = resample(sound.pcm, self._resampler)
-                chunk = AudioChunk(pcm, sound.media_time, sound.epoch)
-                frame = self._pipeline.push(chunk, draw=draw) or frame
-        return errors, frame, time.perf_counter() - begun
+        motions = []
+        for sound in (sound for pair in pairs for sound in pair):
+            pcm, self._resampler = resample(sound.pcm, self._resampler)
+            moved = self._pipeline.hear(AudioChunk(pcm, sound.media_time, sound.epoch))
+            if moved is not None:
+                motions.append(moved)
+        frame = self._pipeline.draw(motions[-1]) if motions and self._on_frame is not None else None
+        return errors, motions, frame, time.perf_counter() - begun
 
 
 def _hush(sound: Sound, epoch: int) -> Sound:

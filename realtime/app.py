@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from realtime.engine import Avatars, Engine
+from realtime.engine import Avatar, Avatars, Engine, Maker
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
 from realtime.offer import OfferError
@@ -28,6 +28,7 @@ from realtime.session import Resources
 from realtime.sessions import Sessions
 from realtime.settings import Settings
 from realtime.signaling import create_router, refuse
+from realtime.uploads import Uploads, create_upload_router
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,11 @@ _SECURITY: Final = {
 _DOCS: Final = ("/docs", "/redoc")
 
 
-def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
-    """The application for one engine and its avatars. Raises `ValueError` when there is no avatar, or not the one that
-    the settings name."""
+def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Maker | None = None) -> FastAPI:
+    """The application for one engine, its avatars and those that `maker` makes of photos. Raises `ValueError` when
+    there is no avatar, or not the one that the settings name."""
     known = {name: avatars.load_avatar(name) for name in avatars.list_avatars()}
+    known |= _own_avatars(maker)
     if not known:
         raise ValueError("There is no avatar: put at least one avatar pack into engines/assets/avatars")
     if settings.avatar and settings.avatar not in known:
@@ -63,6 +65,7 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
         encoders=ThreadPoolExecutor(settings.worker_count, "encode"),
     )
     sessions = Sessions(resources)
+    uploads = Uploads(sessions, maker) if maker and settings.max_uploads else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,12 +78,15 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
             await sessions.close()
             monitor.cancel()
             await asyncio.wait([monitor])
+            if uploads:
+                uploads.close()
             for executor in (resources.workers, resources.encoders):
                 executor.shutdown(wait=True, cancel_futures=True)
 
     app = FastAPI(title="Visavis", version=_version(), description=_about(), lifespan=lifespan)
     app.state.sessions = sessions
     app.include_router(create_router(sessions))
+    app.include_router(create_upload_router(uploads, settings.token))
     app.add_exception_handler(OfferError, refuse)
     app.add_exception_handler(Full, refuse)
     app.middleware("http")(_add_security)
@@ -89,7 +95,7 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["Authorization", "Content-Type", "If-Match"],
             expose_headers=["Location", "ETag", "Retry-After"],
         )
@@ -109,6 +115,17 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars) -> FastAPI:
     if (page / "index.html").is_file():
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
+
+
+def _own_avatars(maker: Maker | None) -> dict[str, Avatar]:
+    """What was made of photos before; a pack that cannot be read is left out."""
+    own: dict[str, Avatar] = {}
+    for name in maker.list() if maker else ():
+        try:
+            own[name] = maker.load(name)
+        except (OSError, ValueError) as error:
+            logger.warning("The avatar %s cannot be read: %s", name, error)
+    return own
 
 
 def _stand_back() -> None:

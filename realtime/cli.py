@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
-from realtime.engine import Avatars, Engine
+from realtime.engine import Avatars, Engine, Maker
 from realtime.settings import Settings
 
 
@@ -24,6 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         render = import_module("realtime.render")  # only who renders pays for it
         render.add_arguments(render_parser)
         render_parser.set_defaults(run=render.run)
+    avatar_parser = commands.add_parser("avatar", help="make an avatar of a photo")
+    if (list(arguments) if arguments is not None else sys.argv[1:])[:1] == ["avatar"]:
+        avatar_command = import_module("realtime.avatar_command")
+        avatar_command.add_arguments(avatar_parser)
+        avatar_parser.set_defaults(run=avatar_command.run)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))
@@ -40,20 +46,22 @@ def serve(parsed: argparse.Namespace) -> int:
         # The networks take a moment to load: a wrong flag is told without them.
         from engines import avatar
         from engines.pipeline import Engine as Networks
+        from engines.portrait_pack import AvatarMaker, user_folder
 
-        return run(settings, Networks.load(), avatar)
+        folder = Path(settings.avatar_folder) if settings.avatar_folder else user_folder()
+        return run(settings, Networks.load(), avatar, AvatarMaker(folder, settings.max_uploads))
     except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2
 
 
-def run(settings: Settings, engine: Engine, avatars: Avatars) -> int:
+def run(settings: Settings, engine: Engine, avatars: Avatars, maker: Maker | None = None) -> int:
     """Serve with this engine until Ctrl-C."""
     import uvicorn
 
     from realtime.app import create_app
 
-    app = create_app(settings, engine, avatars)
+    app = create_app(settings, engine, avatars, maker)
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     config = uvicorn.Config(
         app,

@@ -3,15 +3,21 @@
 From the page:
 
     {"type": "set", "alpha": 1.2}            how far the mouth opens, 0..1.5
+    {"type": "set", "pucker": 0.8}           how much of the voice's rounding the lips show, 0..2
+    {"type": "set", "spread": 1.2}           how much of its spreading, 0..2
     {"type": "set", "pose": {"pitch": 0, "yaw": 0.1, "roll": 0}}     radians, at most 0.6; null: idle motion decides
     {"type": "set", "gaze": {"pitch": 0, "yaw": 0.1}}                radians, at most 0.5; null: idle motion decides
     {"type": "set", "blink": 0.3}            how far the lids are down, 0..1; null: they blink by themselves
+    {"type": "set", "emotion": {"happy": 0.7}}   intensities of one or more of happy, tender, surprised, curious, sad,
+                                             afraid, angry, disgusted: 0..1 together; null or {}: none
+    {"type": "drive", ...}                   one frame of a tracker, see below
     {"type": "avatar", "id": "ada"}          change the face, the call goes on
     {"type": "interrupt"}                    silence now: what is queued of the voice is dropped
     {"type": "ping", "t": 12.5}              any number
     {"type": "subscribe", "expression": true}   ask for (or stop) an `expression` event with every frame
 
-Several values may be set in one `set`. A message is at most 4 KiB, and at most 200 come through in a second.
+Several values may be set in one `set`; what it does not name stays as it is, and null gives a value back. Every change
+is eased into. A message is at most 4 KiB, and at most 200 come through in a second.
 
 To the page:
 
@@ -25,15 +31,38 @@ To the page:
     {"type": "speaking", "speaking": true}   the voice that is heard *now* started (or stopped)
     {"type": "interrupted", "epoch": 2, "position": 3.48}       seconds of the interrupted epoch that were played
     {"type": "avatar", "id": "ada"}          the face has changed
-    {"type": "set", "alpha": 1.2}            what `set` has set, as it now holds
+    {"type": "set", "alpha": 1.2}            what `set`, here or over HTTP, has set, as it now holds
+    {"type": "drive", "driving": true}       the tracker has the face now (false: its stream stopped)
     {"type": "pong", "t": 12.5, "media_time": 96000}            `t` as it came; media time released, 48 kHz ticks
-    {"type": "expression", "media_time": 96000, "late_ms": 0, "rtp": 2868000, "values": {"jawOpen": 0.4, ...}}
+    {"type": "expression", "media_time": 96000, "late_ms": 0, "rtp": 2868000, "values": {"jawOpen": 0.4, ...},
+     "pose": {"pitch": 0.01, "yaw": 0.02, "roll": 0, "x": 0, "y": 0, "z": 0}, "gaze": {"pitch": 0, "yaw": 0.01}}
                                              coefficients above 0.001 of the frame with this RTP timestamp, which shows
-                                             the voice of `late_ms` before it
+                                             the voice of `late_ms` before it; in a call without video, every frame as
+                                             it is made, with `rtp` null
     {"type": "error", "code": "bad_message" | "unknown_avatar" | "not_live" | "too_fast" | "second_channel",
      "message": "..."}                       `set` and `avatar` are followed from the state "live" on
 
 A message that cannot be understood gets an `error` and changes nothing.
+
+**Driven by a tracker.** A phone or a browser that tracks a face sends every frame of it, 25 to 60 in a second:
+
+    {"type": "drive", "t": 5012.4, "values": {"browInnerUp": 0.3, "eyeBlinkLeft": 0.02, "eyeLookOutLeft": 0.1, ...},
+     "pose": {"pitch": 0.05, "yaw": -0.1, "roll": 0, "x": 0, "y": 0, "z": 0}, "gaze": {"pitch": 0, "yaw": 0.1},
+     "emotion": {"happy": 0.6}}
+
+`t` is the sender's clock in milliseconds, such as `performance.now()`, by which the frames are spaced out again after
+the network; without it their arrival counts. All else may be left out, and what is left out lives by itself. `values`
+are ARKit's coefficients, 0..1, 0 where left out: lids, gaze, brows, cheeks, nose and the frown and dimples of the mouth
+follow them; jaw, lips and tongue stay with the audio, so that a full set may be sent as it is. A smile counts as lips:
+send it as an emotion. `pose` is in radians and decimetres (x to the model's left, y up, z forward; at most 0.6 and 1),
+`gaze` (else taken from eyeLook*) relative to the head. Frames are shown with the voice that was said with them. Half a
+second without one, and the face lives by itself again. What is `set` wins over the tracker. With MediaPipe's face
+landmarker in a page, for one:
+
+    const values = Object.fromEntries(result.faceBlendshapes[0].categories
+      .filter(({categoryName}) => categoryName !== "_neutral").map(({categoryName, score}) => [categoryName, score]));
+    const happy = (values.mouthSmileLeft + values.mouthSmileRight) / 2;
+    control.send(JSON.stringify({type: "drive", t: performance.now(), values, emotion: {happy}}));
 """
 
 import json
@@ -42,22 +71,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from engines.media import HeadPose
+from engines.controls import Controls
+from engines.drive import Drive
+from realtime.values import READERS, ControlError, coefficients, number
 
 MAX_MESSAGE: Final = 4096
 MAX_RATE: Final = 200
 """Messages per second."""
-_ALPHA_LIMIT: Final = 1.5
-_POSE_LIMIT: Final = 0.6
-_GAZE_LIMIT: Final = 0.5
-
-
-class ControlError(ValueError):
-    """A message that cannot be followed; `code` and the text go back in an `error` event."""
-
-    def __init__(self, message: str, code: str = "bad_message") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +86,17 @@ class Set:
 
     values: Mapping[str, Any]
 
-    def apply(self, controls: Any) -> Any:
-        """`controls` (a frozen dataclass) with the new values."""
+    def apply(self, controls: Controls) -> Controls:
+        """`controls` with the new values."""
         return replace(controls, **self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class DriveFrame:
+    """One frame of a tracker, and its time in seconds of the sender's clock."""
+
+    drive: Drive
+    sent: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +119,14 @@ class Subscribe:
     expression: bool
 
 
-Message = Set | ChangeAvatar | Interrupt | Ping | Subscribe
+Message = Set | DriveFrame | ChangeAvatar | Interrupt | Ping | Subscribe
 
 
 def read_message(data: str | bytes) -> Message:
     """One message of the data channel. Raises `ControlError` with a text for the page's author."""
     if not isinstance(data, str):
         raise ControlError("Send text (a JSON object), not binary data")
-    if len(data) > MAX_MESSAGE:
-        raise ControlError(f"The message has {len(data)} characters: send at most {MAX_MESSAGE}")
-    try:
-        message = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ControlError("The message is not JSON") from None
+    message = parse(data)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ControlError('The message must be a JSON object with a "type"')
     kind = message.pop("type")
@@ -113,12 +136,36 @@ def read_message(data: str | bytes) -> Message:
     return reader(message)
 
 
-def _read_set(message: dict[str, Any]) -> Set:
-    unknown = sorted(set(message) - set(_VALUES))
+def parse(data: str | bytes) -> Any:
+    """A message from JSON. Raises `ControlError` when it is none, or too long."""
+    if len(data) > MAX_MESSAGE:
+        raise ControlError(f"The message has {len(data)} characters: send at most {MAX_MESSAGE}")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ControlError("The message is not JSON") from None
+
+
+def read_set(message: Any) -> Set:
+    """The values of a `set`, without its type. Raises `ControlError`."""
+    if not isinstance(message, dict):
+        raise ControlError("The controls must be a JSON object")
+    unknown = sorted(set(message) - set(READERS))
     if unknown or not message:
         named = f"unknown: {', '.join(unknown)[:80]}" if unknown else "nothing to set"
-        raise ControlError(f'"set" takes {", ".join(_VALUES)} ({named})')
-    return Set({name: _VALUES[name](value) for name, value in message.items()})
+        raise ControlError(f'"set" takes {", ".join(READERS)} ({named})')
+    return Set({name: READERS[name](value) for name, value in message.items()})
+
+
+def _read_drive(message: dict[str, Any]) -> DriveFrame:
+    if set(message) - {"t", "values", "pose", "gaze", "emotion"}:
+        raise ControlError('"drive" takes t, values, pose, gaze and emotion')
+    sent = None if message.get("t") is None else number(message["t"], "t", math.inf) / 1000.0
+    values = message.get("values")
+    if values is not None:
+        values = coefficients(values)
+    read = {name: READERS[name](message.get(name)) for name in ("pose", "gaze", "emotion")}
+    return DriveFrame(Drive.from_coefficients(values, **read), sent)
 
 
 def _read_avatar(message: dict[str, Any]) -> ChangeAvatar:
@@ -136,7 +183,7 @@ def _read_interrupt(message: dict[str, Any]) -> Interrupt:
 def _read_ping(message: dict[str, Any]) -> Ping:
     if set(message) != {"t"}:
         raise ControlError('"ping" takes "t", a number')
-    return Ping(_number(message["t"], "t", math.inf))
+    return Ping(number(message["t"], "t", math.inf))
 
 
 def _read_subscribe(message: dict[str, Any]) -> Subscribe:
@@ -145,46 +192,9 @@ def _read_subscribe(message: dict[str, Any]) -> Subscribe:
     return Subscribe(message["expression"])
 
 
-def _number(value: Any, name: str, limit: float, low: float | None = None) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ControlError(f'"{name}" must be a finite number')
-    low = -limit if low is None else low
-    if not low <= value <= limit:
-        raise ControlError(f'"{name}" is {value:g}: choose {low:g} to {limit:g}')
-    return float(value)
-
-
-def _angles(value: Any, name: str, axes: tuple[str, ...], limit: float) -> list[float]:
-    if not isinstance(value, dict) or not value or set(value) - set(axes):
-        raise ControlError(f'"{name}" must be null or an object with {", ".join(axes)} in radians')
-    return [_number(value.get(axis, 0.0), f"{name}.{axis}", limit) for axis in axes]
-
-
-def _alpha(value: Any) -> float:
-    return _number(value, "alpha", _ALPHA_LIMIT, 0.0)
-
-
-def _pose(value: Any) -> HeadPose | None:
-    if value is None:
-        return None
-    pitch, yaw, roll = _angles(value, "pose", ("pitch", "yaw", "roll"), _POSE_LIMIT)
-    return HeadPose(pitch, yaw, roll)
-
-
-def _gaze(value: Any) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    pitch, yaw = _angles(value, "gaze", ("pitch", "yaw"), _GAZE_LIMIT)
-    return pitch, yaw
-
-
-def _blink(value: Any) -> float | None:
-    return None if value is None else _number(value, "blink", 1.0, 0.0)
-
-
-_VALUES: Final[dict[str, Callable[[Any], Any]]] = {"alpha": _alpha, "pose": _pose, "gaze": _gaze, "blink": _blink}
 _READERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
-    "set": _read_set,
+    "set": read_set,
+    "drive": _read_drive,
     "avatar": _read_avatar,
     "interrupt": _read_interrupt,
     "ping": _read_ping,
@@ -195,8 +205,3 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], Message]]] = {
 def event(kind: str, **values: Any) -> str:
     """An event for the page, as JSON."""
     return json.dumps({"type": kind, **values}, separators=(",", ":"))
-
-
-def expression_values(names: tuple[str, ...], values: Any) -> dict[str, float]:
-    """The coefficients worth telling, by name."""
-    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True) if abs(value) > 0.001}

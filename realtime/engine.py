@@ -1,10 +1,11 @@
-"""What the server asks of the engines: three shapes, so that it runs with any of them and tests with none."""
+"""What the server asks of the engines: a few shapes, so that it runs with any of them and tests with none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from engines.media import AudioChunk, VideoFrame
+from engines.drive import Drive
+from engines.media import AudioChunk, MotionFrame, VideoFrame
 
 
 class Avatar(Protocol):
@@ -23,16 +24,21 @@ class Avatar(Protocol):
 class Pipeline(Protocol):
     """One session's way from sound to pictures. Called from one thread at a time.
 
-    `controls` is a frozen dataclass with the fields that the data channel's `set` names.
+    `controls` is a frozen dataclass with the fields that the data channel's `set` names; `drive` tells what a tracker
+    saw at a media time.
     """
 
     controls: Any
+    drive: Callable[[int], Drive]
     avatar: Any
     lookahead_ticks: int
 
-    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
-        """Take 20 ms; every second call returns the frame that is complete now, `lookahead_ticks` older than it, or
-        nothing if it is not to be drawn."""
+    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
+        """Take 20 ms; every second call returns the motion that is complete now, `lookahead_ticks` older than it."""
+        ...
+
+    def draw(self, moved: MotionFrame) -> VideoFrame:
+        """The picture of a motion."""
         ...
 
     def interrupt(self, epoch: int) -> None:
@@ -55,3 +61,29 @@ class Avatars(Protocol):
 
     def list_avatars(self) -> Sequence[str]: ...
     def load_avatar(self, id: str, /) -> Avatar: ...
+
+
+class Made(Protocol):
+    """What `engines.portrait_pack.Made` is."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def points(self) -> Mapping[str, tuple[float, float]]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Maker(Protocol):
+    """Makes avatars, in one thread at a time: `engines.portrait_pack.AvatarMaker` has this shape. Its refusals are
+    `ValueError`s with a `code`."""
+
+    most_bytes: int
+    handles: tuple[str, ...]
+
+    def list(self) -> list[str]: ...
+    def load(self, id: str) -> Avatar: ...
+    def create(self, data: bytes, name: str) -> Made: ...
+    def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> Made: ...
+    def points(self, id: str) -> Made: ...
+    def delete(self, id: str) -> None: ...

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from aiortc import RTCDataChannel
 
-from realtime.controls import MAX_RATE, ControlError, Message, event, read_message
+from realtime.controls import MAX_RATE, Message, event, read_message
+from realtime.values import ControlError
 
 _MOST_BUFFERED: Final = 1 << 20
 """Bytes that may wait for a page that does not read; what comes then is dropped."""

@@ -1,7 +1,9 @@
 """One WebRTC connection: aiortc's peer connection with our ends of RTP in it."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import Final
 
 from aioice import Candidate
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
@@ -16,6 +18,9 @@ from realtime.receiver import VoiceReceiver
 from realtime.sender import MediaSender
 from realtime.settings import Settings
 from realtime.tracks import FaceTrack, VoiceTrack
+
+_MOST_DATAGRAMS: Final = 256
+"""Two seconds of voice and more; a reader that lags behind this far is lost anyway."""
 
 
 class Peer:
@@ -39,6 +44,7 @@ class Peer:
         audio = self.connection.addTransceiver("audio", "sendrecv")
         transport = audio.receiver.transport
         _reach_this_machine(transport)
+        transport.transport._connection._queue = Datagrams()
         bitrate = settings.video_kbps * 1000
         self.voice = MediaSender(voice, transport, bitrate=48_000, heard=heard)
         self.face = MediaSender(face, transport, bitrate=bitrate, executor=executor, heard=heard)
@@ -79,6 +85,15 @@ def _adopt(transceiver: RTCRtpTransceiver, sender: MediaSender, receiver: VoiceR
     if receiver is not None:
         receiver._set_rtcp_ssrc(sender._ssrc)
         transceiver._RTCRtpTransceiver__receiver = receiver
+
+
+class Datagrams(asyncio.Queue[tuple[bytes, int] | None]):
+    """What has arrived for one connection. aioice takes every datagram that reaches its port, from anybody, for as long
+    as nobody reads: here what does not fit is dropped, as a network would. None, its word for the end, always fits."""
+
+    def put_nowait(self, item: tuple[bytes, int] | None) -> None:
+        if item is None or self.qsize() < _MOST_DATAGRAMS:
+            super().put_nowait(item)
 
 
 def _reach_this_machine(transport: RTCDtlsTransport) -> None:

@@ -1,7 +1,7 @@
-"""`visavis render`: a sound file in, a video file out, through the pipeline of the live call.
+"""`visavis render`: a sound file in, a video file or a table of expressions out, through the pipeline of the live call.
 
-The networks hear the sound at 16 kHz; the file gets the original at 48 kHz. Both tracks start at media time 0, and the
-pictures end with the frame in which the sound ends.
+The networks hear the sound at 16 kHz; the video gets the original at 48 kHz. Both tracks and the table start at media
+time 0, and the frames end with the one in which the sound ends. Without a video nothing is drawn.
 """
 
 import argparse
@@ -9,8 +9,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from fractions import Fraction
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,33 +22,46 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from engines.avatar import UnknownAvatar, list_avatars, load_avatar
-from engines.media import FRAME_RATE, FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk, VideoFrame
-from engines.motion import MAX_ALPHA, Controls
+from engines.controls import MAX_ALPHA, MAX_STYLE, Controls
+from engines.emotion import EMOTIONS
+from engines.media import FRAME_RATE, FRAME_TICKS, MEDIA_RATE, AudioChunk
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import Engine
 from realtime.engine import Pipeline
+from realtime.expression_table import ExpressionTable
+from realtime.film import FORMATS, Film
 from realtime.resampler import ResamplerState, resample
 from realtime.settings import LOOKAHEADS_MS
 
-FORMATS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Containers by the extension of the output."""
-
 _CHUNK_TICKS: Final = MEDIA_RATE // 50
-_X264: Final = {"preset": "veryfast", "crf": "17"}
-_BT601: Final = {"color_range": 1, "colorspace": 6, "color_primaries": 1, "color_trc": 1}
-"""What the planes are, in FFmpeg's numbers: limited range, BT.601 matrix, on a screen of BT.709."""
 
 
 class RenderError(Exception):
-    """The video cannot be made; the message says what to do."""
+    """The output cannot be made; the message says what to do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `visavis render`."""
-    parser.add_argument("--audio", type=Path, required=True, metavar="FILE", help="the voice: any file FFmpeg reads")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=f"video: {', '.join(FORMATS)}")
+    parser.add_argument("audio", type=Path, nargs="?", metavar="FILE", help="the voice: any file FFmpeg reads")
+    parser.add_argument("--audio", type=Path, dest="audio_flag", metavar="FILE", help="the same, as a flag")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"video to write: {', '.join(FORMATS)}")
+    parser.add_argument("--expressions", type=Path, metavar="FILE", help="table to write: every frame's coefficients")
     parser.add_argument("--avatar", default="", metavar="NAME", help="who speaks (default: the first avatar)")
     parser.add_argument("--alpha", type=float, default=1.0, help=f"mouth opening, 0 to {MAX_ALPHA} (default: 1)")
+    parser.add_argument(
+        "--pucker", type=float, default=1.0, help=f"rounding of the lips, 0 to {MAX_STYLE} (default: 1)"
+    )
+    parser.add_argument(
+        "--spread", type=float, default=1.0, help=f"spreading of the lips, 0 to {MAX_STYLE} (default: 1)"
+    )
+    parser.add_argument(
+        "--emotion",
+        type=_emotion,
+        action="append",
+        default=[],
+        metavar="NAME[=INTENSITY]",
+        help=f"{', '.join(EMOTIONS)}, at 0 to 1; several may be mixed",
+    )
     parser.add_argument(
         "--seed", type=int, default=0, help="blinks, gaze and head motion are drawn from it (default: 0)"
     )
@@ -63,40 +76,74 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render; returns the exit status: 0, or 2 after a message when something must be changed, 1 when writing fails."""
+    outputs = Outputs(args.output, args.expressions)
     try:
-        _check_paths(args.audio, args.output)
+        audio = _choose_audio(args.audio, args.audio_flag)
+        outputs.check(audio)
         try:
-            controls = Controls(alpha=args.alpha)
+            emotion = dict(args.emotion) or None
+            controls = Controls(alpha=args.alpha, pucker=args.pucker, spread=args.spread, emotion=emotion)
             avatar = load_avatar(args.avatar or next(iter(list_avatars()), ""))
             if args.seed < 0:
                 raise ValueError(f"seed must not be negative, got {args.seed}")
         except (UnknownAvatar, ValueError) as error:
             raise RenderError(str(error)) from error
-        with open_voice(args.audio) as (voice, seconds):
+        with open_voice(audio) as (voice, seconds):
             engine = Engine.load(backend=OpenVinoBackend(threads=os.cpu_count() or 1))
             pipeline = engine.open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
             pipeline.controls = controls
-            render(voice, pipeline, args.output, seconds)
+            render(voice, pipeline, outputs, seconds)
     except RenderError as error:
         print(f"visavis render: {error}", file=sys.stderr)
         return 2
     except (OSError, FFmpegError) as error:
-        print(f"visavis render: {args.output} could not be written: {error.strerror or error}", file=sys.stderr)
+        written = " and ".join(str(path) for path in outputs.paths)
+        print(f"visavis render: {written} could not be written: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _check_paths(audio: Path, output: Path) -> None:
-    if not audio.is_file():
-        raise RenderError(f"there is no file {audio}")
-    if output.suffix.lower() not in FORMATS:
-        raise RenderError(f"{output} has no extension that can be written: choose one of {', '.join(FORMATS)}")
-    if not output.parent.is_dir():
-        raise RenderError(f"there is no folder {output.parent}: make it first")
-    if output.is_dir() or not os.access(output.parent, os.W_OK) or (output.exists() and not os.access(output, os.W_OK)):
-        raise RenderError(f"{output} cannot be written: check its permissions or choose another place")
-    if output.exists() and output.samefile(audio):
-        raise RenderError("the output is the audio file itself: choose another name")
+def _emotion(text: str) -> tuple[str, float]:
+    name, _, intensity = text.partition("=")
+    return name, float(intensity or 1.0)
+
+
+def _choose_audio(audio: Path | None, flag: Path | None) -> Path:
+    if (audio is None) == (flag is None):
+        raise RenderError("name one sound file: visavis render speech.wav -o out.mp4")
+    path = audio or flag
+    assert path is not None
+    if not path.is_file():
+        raise RenderError(f"there is no file {path}")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is to be written: a `video`, a table of `expressions`, or both."""
+
+    video: Path | None = None
+    expressions: Path | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        return [path for path in (self.video, self.expressions) if path is not None]
+
+    def check(self, audio: Path) -> None:
+        """Raises `RenderError` for what cannot be written."""
+        if not self.paths:
+            raise RenderError("say what to write: -o out.mp4, --expressions out.csv, or both")
+        if self.video is not None and self.video.suffix.lower() not in FORMATS:
+            raise RenderError(f"{self.video} has no extension that can be written: choose one of {', '.join(FORMATS)}")
+        if self.video == self.expressions:
+            raise RenderError("the video and the table need a name each")
+        for path in self.paths:
+            if not path.parent.is_dir():
+                raise RenderError(f"there is no folder {path.parent}: make it first")
+            if path.is_dir() or not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+                raise RenderError(f"{path} cannot be written: check its permissions or choose another place")
+            if path.exists() and path.samefile(audio):
+                raise RenderError("the output is the audio file itself: choose another name")
 
 
 class Voice:
@@ -141,33 +188,54 @@ def open_voice(path: Path) -> Iterator[tuple[Voice, float | None]]:
         yield Voice(container, path), container.duration / av.time_base if container.duration else None
 
 
-def render(voice: Voice, pipeline: Pipeline, output: Path, seconds: float | None = None) -> int:
-    """Write the video of `voice` to `output` and return its number of frames; nothing is left behind on failure.
+def render(voice: Voice, pipeline: Pipeline, outputs: Outputs, seconds: float | None = None) -> int:
+    """Write what `outputs` names of `voice` and return the number of frames; nothing is left behind on failure.
 
-    `seconds` scales the progress bar. Raises `RenderError` for a broken voice, `OSError` and `FFmpegError` when the
+    `seconds` scales the progress bar. Raises `RenderError` for a broken voice, `OSError` and `FFmpegError` when an
     output cannot be written.
     """
-    handle, partial = tempfile.mkstemp(suffix=output.suffix, prefix=f".{output.stem}-", dir=output.parent)
-    os.close(handle)
-    try:
-        progress = tqdm(total=seconds and round(seconds, 2), unit="s", unit_scale=True, disable=None, desc=output.name)
-        with progress, _Film(Path(partial), FORMATS[output.suffix.lower()], voice.layout) as film:
+    frames = 0
+    with ExitStack() as parts:
+        film_part = parts.enter_context(_part_of(outputs.video)) if outputs.video else None
+        table_part = parts.enter_context(_part_of(outputs.expressions)) if outputs.expressions else None
+        with ExitStack() as open_files:
+            progress = tqdm(total=seconds and round(seconds, 2), unit="s", unit_scale=True, disable=None)
+            open_files.enter_context(progress)
+            table = open_files.enter_context(closing(ExpressionTable(table_part))) if table_part else None
+            film = open_files.enter_context(Film(film_part, voice.layout)) if film_part else None
             for chunk, sound, end in _chunks(voice):
-                film.write_sound(sound)
-                frame = pipeline.push(chunk)
-                if frame is None:
+                if film is not None:
+                    film.write_sound(sound)
+                moved = pipeline.hear(chunk)
+                if moved is None:
                     continue
                 # The silence at the end is for the lookahead: the last frame is the one in which the sound ends.
-                if frame.media_time >= 0 and (end is None or frame.media_time < end):
-                    film.write_frame(frame)
+                if moved.media_time >= 0 and (end is None or moved.media_time < end):
+                    if film is not None:
+                        film.write_frame(pipeline.draw(moved))
+                    if table is not None:
+                        table.write(moved)
+                    frames += 1
                     progress.update(1 / FRAME_RATE)
-                if end is not None and frame.media_time + FRAME_TICKS >= end:
+                if end is not None and moved.media_time + FRAME_TICKS >= end:
                     break
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, output)
-        return film.frames
+        for part, path in ((film_part, outputs.video), (table_part, outputs.expressions)):
+            if part is not None and path is not None:
+                os.chmod(part, 0o666 & ~_umask())
+                os.replace(part, path)
+    return frames
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write into first; gone afterwards unless it was moved."""
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
     finally:
-        Path(partial).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _chunks(voice: Voice) -> Iterator[tuple[AudioChunk, NDArray[np.int16], int | None]]:
@@ -204,47 +272,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-class _Film:
-    """A video file being written: H.264 at 25 frames a second, AAC at 48 kHz, the index in front where there is one."""
-
-    def __init__(self, path: Path, format: str, layout: str) -> None:
-        options = {} if format == "matroska" else {"movflags": "+faststart"}
-        self.frames = 0
-        self._samples = 0
-        self._layout = layout
-        self._container = av.open(str(path), "w", format=format, options=options)
-        self._picture = self._container.add_stream("libx264", rate=FRAME_RATE, options=_X264)
-        self._picture.width = self._picture.height = FRAME_SIZE
-        self._picture.pix_fmt = "yuv420p"
-        for name, value in _BT601.items():
-            setattr(self._picture.codec_context, name, value)
-        self._sound = self._container.add_stream("aac", rate=MEDIA_RATE, layout=layout, bit_rate=160_000)
-
-    def __enter__(self) -> "_Film":
-        return self
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        try:
-            if kind is None:
-                for stream in (self._picture, self._sound):
-                    self._container.mux(stream.encode(None))
-        finally:
-            self._container.close()
-
-    def write_frame(self, frame: VideoFrame) -> None:
-        """Append a picture, shown at its media time."""
-        picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
-        picture.pts, picture.time_base = frame.media_time // FRAME_TICKS, Fraction(1, FRAME_RATE)
-        self._container.mux(self._picture.encode(picture))
-        self.frames += 1
-
-    def write_sound(self, sound: NDArray[np.int16]) -> None:
-        """Append int16 ``(channels, n)``."""
-        if sound.shape[1] == 0:
-            return
-        samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="s16p", layout=self._layout)
-        samples.sample_rate, samples.pts = MEDIA_RATE, self._samples
-        self._samples += sound.shape[1]
-        self._container.mux(self._sound.encode(samples))

@@ -17,12 +17,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from engines.expression import EXPRESSION_NAMES
-from engines.media import MEDIA_RATE, HeadPose, VideoFrame
+from engines.controls import Controls
+from engines.drive import Drive
+from engines.media import FRAME_TICKS, MEDIA_RATE, MotionFrame, VideoFrame
 from realtime.animator import Animator
 from realtime.clock import PACKET_TICKS, MediaClock
-from realtime.controls import ChangeAvatar, ControlError, Interrupt, Message, Ping, Set, Subscribe, expression_values
-from realtime.engine import Avatar, Engine
+from realtime.controls import (
+    ChangeAvatar,
+    DriveFrame,
+    Interrupt,
+    Message,
+    Ping,
+    Set,
+    Subscribe,
+)
+from realtime.drive_buffer import DriveBuffer
+from realtime.engine import Avatar, Engine, Pipeline
 from realtime.jitter_buffer import JitterBuffer
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
@@ -33,6 +43,7 @@ from realtime.peer import Peer
 from realtime.settings import Settings
 from realtime.statistics import Statistics
 from realtime.tracks import FaceTrack, Sound, VoiceTrack
+from realtime.values import ControlError, expression_values, gaze_values, plain, pose_values
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +93,8 @@ class Session:
         self._page = Page(self._tell_state, self._follow, self._hear)
         self._statistics = Statistics(resources.metrics)
         self._subscribed = False
+        self.controls = Controls()
+        self._drive = DriveBuffer(lambda driving: self._page.send("drive", driving=driving))
         self._animator: Animator | None = None
         self._clock: MediaClock | None = None
         self._quiet = _QUIET_PACKETS
@@ -132,6 +145,21 @@ class Session:
         if self._life is not None:
             await asyncio.wait([self._life])
 
+    async def set_controls(self, change: Set) -> Controls:
+        """Change the controls, tell the page, and return how they stand. Raises `ControlError`."""
+        if self._animator is None:
+            raise ControlError("The call is not live yet: wait for the state event", "not_live")
+
+        def apply(pipeline: Pipeline) -> None:
+            pipeline.controls = self.controls = change.apply(pipeline.controls)
+
+        try:
+            await self._animator.change(apply)
+        except ValueError as error:
+            raise ControlError(f"The engine refuses this: {error}") from error
+        self._page.send("set", **{name: plain(value) for name, value in change.values.items()})
+        return self.controls
+
     def interrupt(self) -> float:
         """Silence from the next packet on, the face eases to rest. Returns the seconds played of what was said."""
         self.epoch += 1
@@ -171,10 +199,12 @@ class Session:
                 await self._first_sound.wait()
         except TimeoutError:
             pass
-        self._animator = Animator(pipeline, self._resources.workers, self._take_frame)
+        on_frame = self._take_frame if self._offer.pictures else None
+        self._animator = Animator(pipeline, self._resources.workers, on_frame, self._take_motion)
         if self.epoch:
             self._animator.interrupt(self.epoch)
         self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
+        pipeline.drive = _drive(self._drive, self._clock, self._jitter)
         self._voice.start(self._clock)
         self._face.start(self._clock)
         self._spawn(self._listen(self._clock))
@@ -183,7 +213,7 @@ class Session:
         self._change_state("live")
         self._resources.metrics.started.inc()
 
-    def _open_pipeline(self) -> Any:
+    def _open_pipeline(self) -> Pipeline:
         settings = self._resources.settings
         seed = int(self.id, 16)
         return self._resources.engine.open(self._avatar, seed=seed, lookahead_ms=settings.lookahead_ms)
@@ -191,6 +221,7 @@ class Session:
     async def _finish(self, reason: str) -> None:
         self._change_state("closed", reason=reason)
         await asyncio.sleep(0.01)  # the goodbye leaves
+        self._drive.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -250,6 +281,22 @@ class Session:
         self._statistics.drawn(seconds, self._clock.release_time(frame.media_time) - self._clock.now())
         self._face.push(frame)
 
+    def _take_motion(self, moved: MotionFrame) -> None:
+        if self._subscribed and not self._offer.pictures and moved.media_time >= 0:
+            self._tell_expression(moved, 0, None)
+
+    def _tell_expression(self, frame: MotionFrame | VideoFrame, late: int, rtp: int | None) -> None:
+        motion = frame.motion
+        self._page.send(
+            "expression",
+            media_time=frame.media_time,
+            late_ms=late * 1000 // MEDIA_RATE,
+            rtp=rtp,
+            values=expression_values(motion.expression),
+            pose=pose_values(motion.pose),
+            gaze=gaze_values(motion.gaze),
+        )
+
     def _voice_released(self, sound: Sound) -> None:
         loud = float(np.square(sound.pcm, dtype=np.float32).mean()) > _LOUD**2
         before, self._quiet = self._quiet, 0 if loud else self._quiet + 1
@@ -262,13 +309,7 @@ class Session:
         late = media_time - frame.media_time
         self._statistics.released(late > 0)
         if self._subscribed:
-            self._page.send(
-                "expression",
-                media_time=frame.media_time,
-                late_ms=late * 1000 // MEDIA_RATE,
-                rtp=self._peer.face.rtp_timestamp(media_time),
-                values=expression_values(EXPRESSION_NAMES, frame.motion.expression),
-            )
+            self._tell_expression(frame, late, self._peer.face.rtp_timestamp(media_time))
 
     async def _watch(self) -> None:
         settings, monitor = self._resources.settings, self._resources.monitor
@@ -300,6 +341,8 @@ class Session:
                 self.interrupt()
             case Set() as change:
                 self._spawn(self._set(change))
+            case DriveFrame(drive, sent):
+                self._drive.insert(drive, time.monotonic(), sent)
             case ChangeAvatar(id):
                 avatar = self._resources.avatars.get(id)
                 if avatar is None:
@@ -308,15 +351,10 @@ class Session:
                 self._spawn(self._change_avatar(avatar))
 
     async def _set(self, change: Set) -> None:
-        if self._animator is None:
-            self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
-            return
         try:
-            await self._animator.change(lambda pipeline: _set_controls(pipeline, change))
-        except (TypeError, ValueError) as error:
-            self._page.send("error", code="bad_message", message=f"The engine refuses this: {error}")
-            return
-        self._page.send("set", **{name: _plain(value) for name, value in change.values.items()})
+            await self.set_controls(change)
+        except ControlError as error:
+            self._page.send("error", code=error.code, message=str(error))
 
     async def _change_avatar(self, avatar: Avatar) -> None:
         if self._animator is None:
@@ -327,13 +365,10 @@ class Session:
         self._page.send("avatar", id=avatar.id)
 
 
-def _set_controls(pipeline: Any, change: Set) -> None:
-    pipeline.controls = change.apply(pipeline.controls)
+def _drive(buffer: DriveBuffer, clock: MediaClock, jitter: JitterBuffer) -> Callable[[int], Drive]:
+    """What the tracker saw while the voice in the middle of the frame at a media time was said."""
 
+    def saw(media_time: int) -> Drive:
+        return buffer.read(clock.start + (media_time + FRAME_TICKS / 2) / MEDIA_RATE - jitter.target)
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, HeadPose):
-        return {"pitch": value.pitch, "yaw": value.yaw, "roll": value.roll}
-    if isinstance(value, tuple):
-        return {"pitch": value[0], "yaw": value[1]}
-    return value
+    return saw

@@ -42,6 +42,8 @@ class Settings:
     cors_origins: str = _setting("", "comma-separated origins of other sites that may call this server")
     tls_cert: str = _setting("", "PEM certificate: serves HTTPS, which microphones need on other machines")
     tls_key: str = _setting("", "PEM key of the certificate")
+    avatar_folder: str = _setting("", "where avatars made of photos lie (default: XDG's data folder, visavis/avatars)")
+    max_uploads: int = _setting(50, "avatars that people may make of photos; 0: none")
     token: str = _setting("", "bearer token that callers must send (default: everybody may call)")
 
     def __post_init__(self) -> None:

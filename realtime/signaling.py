@@ -1,11 +1,13 @@
 """The HTTP interface: WHIP-shaped signalling (RFC 9725) for a call in both directions, and the list of avatars.
 
-    GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default"}]
+    GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default", "own"}]
     GET    /v1/avatars/{id}/thumbnail     200 image (192x192)
     GET    /v1/avatars/{id}/picture       200 image (512x512): what the avatar looks like before the call
     POST   /v1/sessions?avatar=&client=   201 SDP answer, start a session
     PATCH  /v1/sessions/{secret}          204 trickle ICE
     DELETE /v1/sessions/{secret}          200 end the session
+    GET    /v1/sessions/{secret}/controls 200 how its controls stand
+    PATCH  /v1/sessions/{secret}/controls 200 set some of them: JSON as in the data channel's `set`, without the type
     OPTIONS on both                       204 with Allow and Accept-Post: application/sdp
     GET    /healthz                       200 {"status": "ok", "sessions", "capacity", "version"}, 503 while draining
     GET    /metrics                       200 Prometheus text
@@ -36,16 +38,23 @@ arrive; once that has been quiet for 3 seconds, it is replaced.
 **Ending.** DELETE the `Location`, on `pagehide` with `fetch(url, {method: "DELETE", keepalive: true})`. A page that
 just vanishes is noticed by its DTLS alert, or else by silence on the wire (`media_timeout`).
 
+**Directing.** What the data channel sets can be set from elsewhere too, by whoever knows the session's URL; the page is
+told of it:
+
+    curl -X PATCH $URL/controls -H 'Content-Type: application/json' -d '{"emotion": {"happy": 0.6}, "alpha": 1.2}'
+
 **Errors** are JSON, `{"error": "<code>", "message": "<what to do>"}`, and never cost a peer connection:
 
     400 bad_offer         not SDP, no audio, no BUNDLE, no ICE credentials or fingerprint, too many sections/candidates
+    400 bad_message       controls that cannot be followed; the message says why
     401 unauthorized      a token is set (`--token`) and `Authorization: Bearer` does not carry it
     404 unknown_avatar    the message lists those that exist;  404 unknown_session  it ended or never was
     406 no_usable_codec   audio without Opus, or video without VP8 and H.264 (packetization mode 1)
-    409 already_started   this `client` has a session
+    409 already_started   this `client` has a session;  409 not_live  its controls can be set once the call is live
     412 stale_etag        If-Match names another ICE session
     413 too_large         body above 64 KiB
-    415 wrong_type        Content-Type is not application/sdp (POST) or application/trickle-ice-sdpfrag (PATCH)
+    415 wrong_type        Content-Type is not application/sdp (POST), application/trickle-ice-sdpfrag (PATCH)
+                          or application/json (PATCH of the controls)
     422 no_restart        the fragment carries other ICE credentials: start a new session instead
     503 full | draining   every place is taken; Retry-After says when to try again
 """
@@ -61,10 +70,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
+from realtime.controls import parse, read_set
 from realtime.engine import Avatar
 from realtime.offer import MAX_BODY, OfferError, read_fragment, read_offer
 from realtime.placement import Full
 from realtime.sessions import Sessions
+from realtime.values import ControlError, controls_values
 
 _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LOOPBACK: Final = ("127.", "::1", "::ffff:127.", "testclient")
@@ -72,7 +83,8 @@ _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application
 
 
 class AvatarInfo(BaseModel):
-    """One face that can be asked for; `thumbnail` and `picture` are URLs of images."""
+    """One face that can be asked for; `thumbnail` and `picture` are URLs of images; `own` where it was made of a photo
+    (`realtime.uploads`)."""
 
     id: str
     name: str
@@ -80,6 +92,7 @@ class AvatarInfo(BaseModel):
     thumbnail: str
     picture: str
     default: bool
+    own: bool = False
 
 
 class Problem(BaseModel):
@@ -93,14 +106,14 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in statuses}
 
 
-def _body(media_type: str) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {media_type: {"schema": {"type": "string"}}}}}
+def _body(media_type: str, kind: str = "string") -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": {"type": kind}}}}}
 
 
 def create_router(sessions: Sessions) -> APIRouter:
     """The routes below `/v1` for these sessions."""
     settings, avatars = sessions.resources.settings, sessions.resources.avatars
-    router = APIRouter(prefix="/v1", dependencies=[Depends(_bearer(settings.token))])
+    router = APIRouter(prefix="/v1", dependencies=[Depends(bearer(settings.token))])
 
     @router.get("/avatars", summary="The faces that can be asked for")
     async def list_avatars() -> list[AvatarInfo]:
@@ -156,6 +169,25 @@ def create_router(sessions: Sessions) -> APIRouter:
         await sessions.find(secret).close("ended by the page")
         return Response(status_code=200)
 
+    @router.get("/sessions/{secret}/controls", summary="How the controls stand", responses=_errors(401, 404))
+    async def get_controls(secret: str) -> JSONResponse:
+        return JSONResponse(controls_values(sessions.find(secret).controls))
+
+    @router.patch(
+        "/sessions/{secret}/controls",
+        summary="Direct the face: alpha, pucker, spread, pose, gaze, blink, emotion",
+        responses=_errors(400, 401, 404, 409, 413, 415),
+        openapi_extra=_body("application/json", "object"),
+    )
+    async def set_controls(secret: str, request: Request) -> JSONResponse:
+        _check_type(request, "application/json")
+        session = sessions.find(secret)
+        try:
+            change = read_set(parse(await _read(request)))
+            return JSONResponse(controls_values(await session.set_controls(change)))
+        except ControlError as error:
+            raise OfferError(409 if error.code == "not_live" else 400, error.code, str(error)) from error
+
     @router.options("/sessions", status_code=204, response_class=Response, include_in_schema=False)
     async def session_options() -> Response:
         return Response(status_code=204, headers={"Allow": "POST, OPTIONS", **_ACCEPT})
@@ -187,7 +219,9 @@ def _problem(status: int, code: str, message: str, headers: dict[str, str]) -> J
     return JSONResponse({"error": code, "message": message}, status, headers)
 
 
-def _bearer(token: str) -> Callable[[Request], Awaitable[None]]:
+def bearer(token: str) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that lets only those in who carry `token`; everybody where it is empty."""
+
     async def check(request: Request) -> None:
         if token and request.method != "OPTIONS":
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -223,13 +257,17 @@ def _is_local(request: Request) -> bool:
 
 def _describe(avatar: Avatar, default: str) -> AvatarInfo:
     where = f"/v1/avatars/{avatar.id}"
+    fit = avatar.thumbnail.with_name("fit.json")
+    own = fit.is_file()
+    version = f"?v={fit.stat().st_mtime_ns}" if own else ""  # a picture that is fitted anew is another picture
     return AvatarInfo(
         id=avatar.id,
         name=avatar.name,
         description=avatar.description,
-        thumbnail=f"{where}/thumbnail",
-        picture=f"{where}/picture",
+        thumbnail=f"{where}/thumbnail{version}",
+        picture=f"{where}/picture{version}",
         default=avatar.id == default,
+        own=own,
     )
 
 

@@ -1,6 +1,7 @@
 """Engines that need no weights: their pictures show what they heard, so that tests can read it back from pixels."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -8,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.controls import Controls
+from engines.drive import UNDRIVEN, Drive
 from engines.expression import EXPRESSION_INDEX, rest_expression
-from engines.media import FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk, Motion, VideoFrame
-from engines.motion import Controls
+from engines.media import FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk, HeadPose, Motion, MotionFrame, VideoFrame
 
 DARK: Final = 40
 BRIGHT: Final = 200
@@ -61,6 +63,7 @@ class FakePipeline:
 
     def __init__(self, engine: FakeEngine, avatar: Any, lookahead_ms: int) -> None:
         self.controls = Controls()
+        self.drive: Callable[[int], Drive] = lambda media_time: UNDRIVEN
         self.avatar = avatar
         self.epoch = 0
         self.lookahead_ticks = lookahead_ms * MEDIA_RATE // 1000
@@ -68,9 +71,9 @@ class FakePipeline:
         self._engine = engine
         self._levels: dict[int, float] = {}
         self._half: AudioChunk | None = None
-        self._drawn = 0
+        self.drawn = 0
 
-    def push(self, chunk: AudioChunk, *, draw: bool = True) -> VideoFrame | None:
+    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
         assert chunk.pcm.shape == (320,) and chunk.pcm.dtype == np.int16
         if chunk.epoch != self.epoch:
             return None
@@ -82,14 +85,16 @@ class FakePipeline:
         self._levels[start] = _loudness(np.concatenate([self._half.pcm, chunk.pcm]))
         self._half = None
         shown = start - self.lookahead_ticks
-        level = self._levels.pop(shown, 0.0)
-        if not draw:
-            return None
-        time.sleep(self._engine.cost)
         expression = rest_expression()
-        expression[EXPRESSION_INDEX["jawOpen"]] = level * self.controls.alpha
-        self._drawn += 1
-        return VideoFrame(self._draw(level), shown, self.epoch, Motion(expression))
+        expression[EXPRESSION_INDEX["jawOpen"]] = self._levels.pop(shown, 0.0) * self.controls.alpha
+        pose = self.drive(shown).pose or HeadPose()
+        return MotionFrame(Motion(expression, pose), shown, self.epoch)
+
+    def draw(self, moved: MotionFrame) -> VideoFrame:
+        time.sleep(self._engine.cost)
+        self.drawn += 1
+        level = float(moved.motion.expression[EXPRESSION_INDEX["jawOpen"]]) / (self.controls.alpha or 1.0)
+        return VideoFrame(self._draw(level), moved.media_time, moved.epoch, moved.motion)
 
     def interrupt(self, epoch: int) -> None:
         self.epoch = epoch
@@ -98,7 +103,7 @@ class FakePipeline:
 
     def _draw(self, level: float) -> NDArray[np.uint8]:
         planes = np.full((FRAME_SIZE * 3 // 2, FRAME_SIZE), 128, np.uint8)
-        columns = np.arange(FRAME_SIZE) + 3 * self._drawn
+        columns = np.arange(FRAME_SIZE) + 3 * self.drawn
         planes[:FRAME_SIZE] = (64 + 48 * np.sin(columns / 40)).astype(np.uint8)
         planes[PATCH, PATCH] = DARK + round(min(1.0, 2 * level) * (BRIGHT - DARK))
         return planes

@@ -1,24 +1,21 @@
-"""A server with the real page and avatars and a fake engine: `python -m tests.house serve --port 8000`."""
+"""The real server, page and avatars on an engine of no weight: `python -m tests.house serve [flags] [--cost s]`."""
 
 import argparse
 import sys
 
-import uvicorn
-
 from engines import avatar
-from realtime.app import create_app
+from realtime.cli import run
 from realtime.settings import Settings
 from tests.fakes import FakeEngine
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.house")
-    commands = parser.add_subparsers(required=True)
-    Settings.add_arguments(commands.add_parser("serve"))
-    settings = Settings.load(parser.parse_args())
-    app = create_app(settings, FakeEngine(), avatar)
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)
-    return 0
+    serve = parser.add_subparsers(required=True).add_parser("serve")
+    Settings.add_arguments(serve)
+    serve.add_argument("--cost", type=float, default=0.0, help="seconds that a picture takes")
+    parsed = parser.parse_args()
+    return run(Settings.load(parsed), FakeEngine(parsed.cost), avatar)
 
 
 if __name__ == "__main__":

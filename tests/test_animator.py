@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines.controls import Controls
 from engines.media import VideoFrame
-from engines.motion import Controls
 from realtime.animator import Animator
 from realtime.tracks import Sound
 from tests.fakes import FakeEngine, FakePipeline, level_of

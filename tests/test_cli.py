@@ -17,7 +17,7 @@ async def test_ctrl_c_ends_the_server_cleanly_and_soon() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-W", "error", "-m", "tests.serve_fake", "--port", str(port)]
+    command = [sys.executable, "-W", "error", "-m", "tests.house", "serve", "--port", str(port)]
     pipe = asyncio.subprocess.PIPE
     server = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

@@ -1,21 +1,12 @@
 import json
 
-import numpy as np
 import pytest
 
+from engines.controls import Controls
+from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, rest_expression
 from engines.media import HeadPose
-from engines.motion import Controls
-from realtime.controls import (
-    ChangeAvatar,
-    ControlError,
-    Interrupt,
-    Ping,
-    Set,
-    Subscribe,
-    event,
-    expression_values,
-    read_message,
-)
+from realtime.controls import ChangeAvatar, DriveFrame, Interrupt, Ping, Set, Subscribe, event, read_message
+from realtime.values import ControlError, controls_values, expression_values
 
 
 def test_every_message_is_read() -> None:
@@ -28,11 +19,37 @@ def test_every_message_is_read() -> None:
 def test_set_replaces_what_it_names() -> None:
     message = read_message('{"type":"set","alpha":1.2,"pose":{"yaw":0.1},"gaze":{"pitch":0.2,"yaw":-0.1},"blink":0.5}')
     assert isinstance(message, Set)
-    controls = message.apply(Controls())
-    assert controls == Controls(1.2, HeadPose(yaw=0.1), (0.2, -0.1), 0.5)
-    back = read_message('{"type":"set","pose":null,"gaze":null,"blink":null}')
+    controls = message.apply(Controls(pucker=0.5))
+    assert controls == Controls(1.2, 0.5, pose=HeadPose(yaw=0.1), gaze=(0.2, -0.1), blink=0.5)
+    more = read_message('{"type":"set","pucker":2,"spread":0,"emotion":{"happy":0.7,"surprised":0.3}}')
+    assert isinstance(more, Set)
+    assert more.apply(Controls()) == Controls(pucker=2.0, spread=0.0, emotion={"happy": 0.7, "surprised": 0.3})
+    back = read_message('{"type":"set","pose":null,"gaze":null,"blink":null,"emotion":null}')
     assert isinstance(back, Set)
-    assert back.apply(controls) == Controls(1.2)
+    assert back.apply(controls) == Controls(1.2, 0.5)
+
+
+def test_what_is_told_can_be_set() -> None:
+    pose = HeadPose(0.1, -0.2, 0.0, (0.1, 0.0, 0.3))
+    controls = Controls(0.5, 1.5, 0.25, pose, (0.1, 0.2), 0.5, {"sad": 0.5})
+    told = json.dumps({"type": "set", **controls_values(controls)})
+    again = read_message(told)
+    assert isinstance(again, Set)
+    assert again.apply(Controls()) == controls
+
+
+def test_a_frame_of_a_tracker_is_read() -> None:
+    values = dict.fromkeys(EXPRESSION_NAMES, 0.123456789012345678)
+    pose = {"pitch": 0.1, "yaw": -0.1, "roll": 0.0, "x": 0.1, "y": 0.0, "z": -0.2}
+    full = {"type": "drive", "t": 1234.5, "values": values, "pose": pose, "emotion": {"happy": 0.5}}
+    message = read_message(json.dumps(full))
+    assert isinstance(message, DriveFrame)
+    drive = message.drive
+    assert message.sent == 1.2345 and drive.pose == HeadPose(0.1, -0.1, 0.0, (0.1, 0.0, -0.2))
+    assert drive.lids is not None and drive.lids.tolist() == pytest.approx([0.1234568, 0.1234568])
+    assert drive.emotion == {"happy": 0.5}
+    empty = read_message('{"type": "drive"}')
+    assert isinstance(empty, DriveFrame) and empty.drive.face is None and empty.sent is None
 
 
 @pytest.mark.parametrize(
@@ -56,6 +73,19 @@ def test_set_replaces_what_it_names() -> None:
         ('{"type": "set", "pose": {"jaw": 0}}', "pitch, yaw, roll"),
         ('{"type": "set", "gaze": {}}', "pitch, yaw"),
         ('{"type": "set", "blink": 2}', "choose 0 to 1"),
+        ('{"type": "set", "spread": -1}', "choose 0 to 2"),
+        ('{"type": "set", "emotion": "happy"}', "intensities of happy"),
+        ('{"type": "set", "emotion": {"bored": 1}}', "intensities of happy"),
+        ('{"type": "set", "emotion": {"sad": 2}}', "choose 0 to 1"),
+        ('{"type": "set", "emotion": {"sad": 0.7, "happy": 0.7}}', "1.4 together"),
+        ('{"type": "set", "alpha": 1' + "0" * 400 + "}", "finite number"),
+        ('{"type": "drive", "smile": 1}', "values, pose"),
+        ('{"type": "drive", "values": 3}', "by name"),
+        ('{"type": "drive", "values": {"_neutral": 1}}', "unknown: _neutral"),
+        ('{"type": "drive", "values": {"jawOpen": NaN}}', '"values.jawOpen" must be a finite number'),
+        ('{"type": "drive", "values": {"browInnerUp": 1.2}}', "choose 0 to 1"),
+        ('{"type": "drive", "pose": {"yaw": 2}}', "choose -0.6 to 0.6"),
+        ('{"type": "drive", "t": "now"}', "finite number"),
         ('{"type": "avatar"}', '"id"'),
         ('{"type": "avatar", "id": 3}', '"id"'),
         ('{"type": "ping"}', '"t"'),
@@ -77,5 +107,6 @@ def test_events_are_json() -> None:
 
 
 def test_only_coefficients_that_matter_are_told() -> None:
-    values = np.array([0.0, 0.25, 0.0005], np.float32)
-    assert expression_values(("a", "b", "c"), values) == {"b": 0.25}
+    expression = rest_expression()
+    expression[EXPRESSION_INDEX["jawOpen"]], expression[EXPRESSION_INDEX["mouthClose"]] = 0.25, 0.0005
+    assert expression_values(expression) == {"jawOpen": 0.25}

@@ -314,6 +314,45 @@ def levels_of(sound: NDArray[np.float32]) -> NDArray[np.float64]:
     return levels
 
 
+TRACKER = """
+async ({ seconds, values }) => {
+  const begun = performance.now();
+  for (let t = 0; t < seconds; t = (performance.now() - begun) / 1000) {
+    const yaw = 0.3 * Math.sin(2 * t), brow = t < seconds / 2 ? 0 : 0.9;
+    const frame = { t: performance.now(), pose: { yaw }, values: { ...values, browInnerUp: brow } };
+    probe.channel.send(JSON.stringify({ type: "drive", ...frame }));
+    await new Promise((resolve) => setTimeout(resolve, 33));
+  }
+}
+"""
+
+
+def test_a_tracker_in_the_page_drives_the_face_and_the_voice_keeps_the_lips(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url) as page:
+        start_call(page)
+        send(page, type="subscribe", expression=True)
+        page.evaluate(TRACKER, {"seconds": 6.0, "values": {"jawOpen": 1.0, "mouthFunnel": 1.0, "cheekSquintLeft": 0.5}})
+        wait_for_event(page, type="drive", driving=False)
+        page.wait_for_timeout(1500)
+        told = events(page, type="expression")
+        moments = [event["at"] for event in events(page, type="drive")]
+        assert [event["driving"] for event in events(page, type="drive")] == [True, False]
+    times = np.array([event["media_time"] for event in told]) / 48_000
+    yaw = np.array([event["pose"]["yaw"] for event in told])
+    driven = [moments[0] + 1000 < event["at"] < moments[1] - 800 for event in told]
+    # The head follows the sender's sine: one phase fits all of it.
+    waves = np.stack([np.sin(2 * times[driven]), np.cos(2 * times[driven])], axis=1)
+    fit, *_ = np.linalg.lstsq(waves, yaw[driven], rcond=None)
+    assert np.hypot(*fit) == pytest.approx(0.3, abs=0.02)
+    assert np.abs(waves @ fit - yaw[driven]).max() < 0.03
+    steps = np.abs(np.diff(yaw)) / np.maximum(1.0, np.round(np.diff(times) * 25))
+    assert steps.max() < 0.06, "taking over and letting go are smooth"
+    brow = np.array([event["values"].get("browInnerUp", 0.0) for event in told])
+    assert brow[driven].max() > 0.85 and brow[-5:].max() < 0.6
+    jaw = np.array([event["values"].get("jawOpen", 0.0) for event in told])
+    assert jaw.max() < 0.9 and jaw.min() < 0.05 and np.std(jaw[driven]) > 0.05, "the lips are the voice's"
+
+
 def test_twenty_refreshes_leave_nothing_behind(browser: Browser, server: Server) -> None:
     """The house takes two calls: already the third refresh would find it full if leaving did not free the place."""
     process = psutil.Process(server.process.pid)

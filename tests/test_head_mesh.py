@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,12 @@ from engines.media import HeadPose, Motion
 
 @pytest.fixture
 def mesh() -> HeadMesh:
-    """A triangle that opens its jaw, a triangle on the left eye and one of the shoulders."""
+    """A triangle that opens its jaw, a triangle on the left eye and one of the shoulders, which expresses nothing."""
     neutral = np.array(
         [[0, 0, 1], [1, 0, 1], [0, 1, 1], [0.3, 1, 1], [0.4, 1, 1], [0.3, 1.1, 1], [0, -3, 0], [1, -3, 0], [0, -2, 0]],
         np.float32,
     )
-    deltas = np.zeros((EXPRESSION_SIZE, 9, 3), np.float32)
+    deltas = np.zeros((EXPRESSION_SIZE, 6, 3), np.float32)
     deltas[EXPRESSION_INDEX["jawOpen"], 0] = (0, -0.5, 0)
     skinning = np.zeros((9, 4), np.float32)
     skinning[:6, 3] = 1
@@ -38,6 +40,24 @@ def test_expression_adds_its_delta(mesh: HeadMesh) -> None:
     expression = rest_expression()
     expression[EXPRESSION_INDEX["jawOpen"]] = 0.5
     np.testing.assert_allclose(mesh.pose(Motion(expression))[0], [0, -0.25, 1], atol=1e-6)
+
+
+def test_pose_is_the_formula(mesh: HeadMesh) -> None:
+    """K = R (Kc + E) + T, with vertices after the expressive ones, blended bones and eyes that turn."""
+    rng = np.random.default_rng(1)
+    deltas = rng.normal(0, 0.1, (EXPRESSION_SIZE, 6, 3)).astype(np.float32)
+    deltas[rng.random(deltas.shape[:2]) < 0.5] = 0
+    skinning = rng.dirichlet(np.ones(5), 9)[:, :4].astype(np.float32)
+    mesh = replace(mesh, deltas=deltas, skinning=skinning)
+    expression = (rng.random(EXPRESSION_SIZE) * (rng.random(EXPRESSION_SIZE) < 0.6)).astype(np.float32)
+    motion = Motion(expression, HeadPose(0.1, -0.3, 0.05, (0.01, 0.02, 0.03)), (0.1, -0.2))
+    expected = mesh.neutral.astype(np.float64)
+    expected[:6] += np.tensordot(expression, deltas, axes=1)
+    expected[3:6] = (expected[3:6] - mesh.eye_centers[0]) @ rotation(0.1, -0.2, 0).T + mesh.eye_centers[0]
+    still = (1 - skinning.sum(1))[:, None] * expected
+    carried = [expected @ bone[:, :3].T + bone[:, 3] for bone in bone_transforms(mesh.joints, motion.pose)]
+    expected = still + (np.stack(carried, 1) * skinning[..., None]).sum(1)
+    np.testing.assert_allclose(mesh.pose(motion), expected, atol=1e-5)
 
 
 def test_gaze_turns_one_eye_about_its_centre_and_nothing_else(mesh: HeadMesh) -> None:

@@ -1,16 +1,24 @@
 """Motion composition: the mouth opening, the separation of the controls, and motion without a cut."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 
+from engines.controls import Controls
+from engines.emotion import EMOTION_BASIS, EMOTIONS
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, LIP_NAMES, LIP_SIZE, FloatArray, rest_expression
 from engines.media import FRAME_RATE, HeadPose, Motion
-from engines.motion import RELEASE_FRAMES, Controls, MotionComposer, MotionState, scale_lips
+from engines.motion import RELEASE_FRAMES, MotionComposer, MotionState, scale_lips
 from tests.test_idle import babble, silence
 
 SECONDS = FRAME_RATE
+PARTING = [
+    name
+    for name in EXPRESSION_NAMES
+    if name.startswith(("jawOpen", "mouthFunnel", "mouthStretch", "mouthLower", "mouthUpper", "mouthShrug"))
+]
 LIDS = {name for name in EXPRESSION_NAMES if name.startswith(("eyeBlink", "eyeLook"))}
 COMPOSER = MotionComposer()
 
@@ -44,6 +52,17 @@ def lips(**values: float) -> FloatArray:
     for name, value in values.items():
         row[LIP_NAMES.index(name)] = value
     return row
+
+
+def wordy(frames: int) -> FloatArray:
+    """`babble` with all lip channels in it, closures between the syllables among them."""
+    speech = babble(frames)
+    jaw = speech[:, LIP_NAMES.index("jawOpen")].copy()
+    spoken = jaw > 0.0
+    for name, share in (("mouthPart", 0.8), ("mouthPucker", 0.6), ("mouthFunnel", 0.4), ("mouthStretch", 0.7)):
+        speech[:, LIP_NAMES.index(name)] = share * jaw
+    speech[:, LIP_NAMES.index("mouthClose")] = np.where(spoken, np.clip(0.9 - 9.0 * jaw, 0.0, 1.0), 0.0)
+    return speech
 
 
 def test_equal_seeds_give_equal_motion() -> None:
@@ -86,12 +105,32 @@ def test_alpha_scales_the_opening_up_to_its_bound() -> None:
     assert channel(wide, "jawOpen").max() == 1.0
 
 
-@pytest.mark.parametrize("alpha", [0.6, 1.0, 1.5])
-def test_closures_survive_any_alpha(alpha: float) -> None:
-    """A gap between the lips is what the jaw and the parting open beyond what mouthClose takes back."""
-    shut = scale_lips(lips(mouthClose=1.0, jawOpen=0.15, mouthPart=0.1), alpha)
-    close, jaw, part = (shut[LIP_NAMES.index(name)] for name in ("mouthClose", "jawOpen", "mouthPart"))
-    assert (jaw + part) / close <= 0.25 + 1e-6
+def test_style_scales_rounding_and_spreading() -> None:
+    row = lips(jawOpen=0.5, mouthPucker=0.4, mouthFunnel=0.2, mouthStretch=0.3, mouthSmile=0.1)
+    np.testing.assert_array_equal(scale_lips(row, 1.0, 1.0, 1.0), row)
+    pursed = lips(jawOpen=0.5, mouthPucker=0.8, mouthFunnel=0.4, mouthStretch=0.3, mouthSmile=0.1)
+    np.testing.assert_allclose(scale_lips(row, 1.0, 2.0, 1.0), pursed, rtol=1e-6)
+    narrow = lips(jawOpen=0.5, mouthPucker=0.4, mouthFunnel=0.2)
+    np.testing.assert_allclose(scale_lips(row, 1.0, 1.0, 0.0), narrow, rtol=1e-6)
+
+
+CLOSURE = lips(mouthClose=0.9, jawOpen=0.12, mouthPart=0.08, mouthStretch=0.15, mouthSmile=0.05, tongueUp=0.1)
+"""What a p, b or m looks like in the middle of a word."""
+
+
+@pytest.mark.parametrize("emotion", [None, *EMOTIONS])
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize("style", [0.0, 2.0])
+def test_closures_survive_every_emotion_alpha_and_style(emotion: str | None, alpha: float, style: float) -> None:
+    """Whatever parts the lips is no stronger than under plain controls, or than at rest: measured by coefficients."""
+    feeling = {emotion: 1.0} if emotion else None
+    spoken = np.tile(CLOSURE, (50, 1))
+    plain, _ = play(spoken)
+    felt, _ = play(spoken, Controls(alpha=alpha, pucker=style, spread=style, emotion=feeling))
+    for name in PARTING:
+        assert channel(felt, name)[25:].max() <= channel(plain, name)[25:].max() + 1e-6, name
+    if alpha >= 1.0:
+        np.testing.assert_allclose(channel(felt, "mouthClose"), channel(plain, "mouthClose"))
 
 
 def test_the_source_expression_is_kept_under_the_bias() -> None:
@@ -112,49 +151,113 @@ def test_expressions_stay_in_range_whatever_the_network_says() -> None:
     assert values.min() >= 0.0 and values.max() <= 1.0 and values.dtype == np.float32
 
 
-def test_a_pose_control_moves_the_head_alone() -> None:
-    speech = babble(10 * SECONDS)
-    idle, _ = play(speech)
-    turned, _ = play(speech, Controls(pose=HeadPose(pitch=0.1, yaw=-0.3, roll=0.05, translation=(0.1, 0.0, 0.2))))
-    np.testing.assert_array_equal(without(idle, set()), without(turned, set()))
-    assert [motion.gaze for motion in idle] == [motion.gaze for motion in turned]
+@dataclass(frozen=True)
+class Case:
+    """A control, and the coefficients that it may move; `pose` and `gaze` if those are what it sets."""
+
+    controls: Controls
+    moves: set[str] = field(default_factory=set)
+    pose: bool = False
+    gaze: bool = False
+
+
+def _named(*starts: str) -> set[str]:
+    return {name for name in EXPRESSION_NAMES if name.startswith(starts)}
+
+
+CASES = {
+    "alpha": Case(Controls(alpha=1.4), _named("jawOpen", "mouthLower", "mouthUpper", "mouthFunnel")),
+    "pucker": Case(Controls(pucker=0.3), {"mouthPucker", "mouthFunnel"}),
+    "spread": Case(Controls(spread=1.8), _named("mouthStretch", "mouthSmile")),
+    "pose": Case(Controls(pose=HeadPose(0.1, -0.3, 0.05, (0.1, 0.0, 0.2))), pose=True),
+    "gaze": Case(Controls(gaze=(0.2, -0.2)), _named("eyeLook"), gaze=True),
+    "blink": Case(Controls(blink=0.7), LIDS),
+    **{
+        emotion: Case(
+            Controls(emotion={emotion: 0.8}), {n for n, v in zip(EXPRESSION_NAMES, face, strict=True) if v > 0.0}
+        )
+        for emotion, face in zip(EMOTIONS, EMOTION_BASIS, strict=True)
+    },
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_control_moves_its_own_part_and_the_others_stay(name: str) -> None:
+    case, speech = CASES[name], wordy(10 * SECONDS)
+    before, _ = play(speech)
+    after, _ = play(speech, case.controls)
+    np.testing.assert_array_equal(without(before, case.moves), without(after, case.moves))
+    for part in case.moves if name in EMOTIONS else ():
+        assert np.abs(channel(before, part) - channel(after, part)).max() > 0.02, part
+    assert ([motion.pose for motion in before] == [motion.pose for motion in after]) is not case.pose
+    assert ([motion.gaze for motion in before] == [motion.gaze for motion in after]) is not case.gaze
+
+
+def test_the_head_goes_where_it_is_told() -> None:
+    turned, _ = play(babble(10 * SECONDS), Controls(pose=HeadPose(0.1, -0.3, 0.05, (0.1, 0.0, 0.2))))
     np.testing.assert_allclose(angles(turned)[SECONDS:], np.tile((0.1, -0.3, 0.05), (9 * SECONDS, 1)), atol=2e-3)
     np.testing.assert_allclose(turned[-1].pose.translation, (0.1, 0.0, 0.2), atol=1e-3)
 
 
-def test_a_gaze_control_moves_eyes_and_lids_alone() -> None:
-    speech = babble(10 * SECONDS)
-    idle, _ = play(speech)
-    looking, _ = play(speech, Controls(gaze=(0.2, -0.2)))
-    look = {name for name in LIDS if name.startswith("eyeLook")}
-    np.testing.assert_array_equal(without(idle, look), without(looking, look))
-    assert [motion.pose for motion in idle] == [motion.pose for motion in looking]
+def test_the_lids_follow_the_gaze() -> None:
+    looking, _ = play(silence(10 * SECONDS), Controls(gaze=(0.2, -0.2)))
     assert looking[-1].gaze == pytest.approx((0.2, -0.2))
-    open_eyes = channel(looking, "eyeBlinkLeft") == 0.0
-    np.testing.assert_allclose(channel(looking, "eyeLookDownLeft")[open_eyes][3:], 0.573, atol=1e-3)
+    open_eyes = (channel(looking, "eyeBlinkLeft") == 0.0) & (np.arange(len(looking)) > SECONDS)
+    np.testing.assert_allclose(channel(looking, "eyeLookDownLeft")[open_eyes], 0.573, atol=1e-3)
     assert channel(looking, "eyeLookInLeft")[-1] == pytest.approx(0.382, abs=1e-3)
     assert channel(looking, "eyeLookOutRight")[-1] == pytest.approx(0.382, abs=1e-3)
 
 
-def test_a_blink_control_moves_the_lids_alone() -> None:
-    speech = babble(10 * SECONDS)
-    idle, _ = play(speech)
-    shut, _ = play(speech, Controls(blink=1.0))
-    np.testing.assert_array_equal(without(idle, LIDS), without(shut, LIDS))
-    assert [motion.pose for motion in idle] == [motion.pose for motion in shut]
-    assert [motion.gaze for motion in idle] == [motion.gaze for motion in shut]
-    assert np.all(channel(shut, "eyeBlinkRight")[3:] == 1.0)
-    awake, _ = play(speech, Controls(blink=0.0))
+def test_lids_stay_where_they_are_held() -> None:
+    shut, _ = play(babble(10 * SECONDS), Controls(blink=1.0))
+    assert np.all(channel(shut, "eyeBlinkRight") == 1.0)
+    awake, _ = play(babble(10 * SECONDS), Controls(blink=0.0))
     assert channel(awake, "eyeBlinkRight").max() == 0.0
 
 
-def test_alpha_moves_the_lips_alone() -> None:
-    speech = babble(10 * SECONDS)
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_blinks_close_fully_under_every_emotion(emotion: str) -> None:
+    motions, _ = play(silence(30 * SECONDS), Controls(emotion={emotion: 1.0}), seed=4)
+    shut = channel(motions, "eyeBlinkLeft") > 0.999
+    assert shut.sum() >= 5
+    for name in ("eyeWideLeft", "eyeSquintLeft", "eyeLookUpLeft", "eyeLookDownLeft"):
+        assert channel(motions, name)[shut].max() < 0.05, f"{name} would move a closed lid"
+    assert channel(motions, "eyeBlinkLeft")[~shut].max() <= 1.0
+
+
+def test_emotions_mix_and_add_to_speech() -> None:
+    speech = wordy(10 * SECONDS)
     plain, _ = play(speech)
-    wide, _ = play(speech, Controls(alpha=1.4))
-    np.testing.assert_array_equal(without(plain, {"jawOpen"}), without(wide, {"jawOpen"}))
-    assert [(motion.pose, motion.gaze) for motion in plain] == [(motion.pose, motion.gaze) for motion in wide]
-    assert channel(wide, "jawOpen").max() > 1.3 * channel(plain, "jawOpen").max()
+    mixed, _ = play(speech, Controls(emotion={"tender": 0.5, "surprised": 0.5}))
+    inner = EMOTION_BASIS[[EMOTIONS.index("tender"), EMOTIONS.index("surprised")]].mean(axis=0)
+    brow = EXPRESSION_INDEX["browInnerUp"]
+    np.testing.assert_allclose(channel(mixed, "browInnerUp") - channel(plain, "browInnerUp"), inner[brow], atol=1e-5)
+    assert np.corrcoef(channel(mixed, "jawOpen"), channel(plain, "jawOpen"))[0, 1] > 0.95
+
+
+STEPS = [
+    Controls(),
+    Controls(alpha=0.2, pucker=2.0, spread=0.0),
+    Controls(pose=HeadPose(yaw=0.5), gaze=(0.3, -0.4), blink=0.8, emotion={"angry": 1.0}),
+    Controls(pose=HeadPose(yaw=-0.5), gaze=(-0.3, 0.4), blink=0.0, emotion={"happy": 1.0}),
+    Controls(alpha=1.5),
+]
+
+
+def test_no_control_makes_a_jump() -> None:
+    """Controls at their extremes every second: what they move takes several frames for the way."""
+    vowel = np.tile(lips(jawOpen=0.5, mouthPart=0.4, mouthPucker=0.3, mouthStretch=0.2), (SECONDS, 1))
+    state, motions = COMPOSER.start(6), []
+    for controls in STEPS:
+        part, state = play(vowel, controls, state=state)
+        motions += part
+    changes = np.abs(np.diff([motion.expression for motion in motions], axis=0))
+    eyes = [index for name, index in EXPRESSION_INDEX.items() if name.startswith("eye")]
+    others = [index for name, index in EXPRESSION_INDEX.items() if not name.startswith("eye")]
+    assert changes[SECONDS // 5 :, others].max() < 0.25
+    assert changes[SECONDS // 5 :, eyes].max() < 0.8, "eyes and lids are as quick as a blink, but no quicker"
+    assert np.abs(np.diff(angles(motions), axis=0)).max() < 0.2
+    assert np.abs(np.diff(angles(motions), n=2, axis=0)).max() * FRAME_RATE**2 < 120.0
 
 
 def test_the_head_never_jumps() -> None:
@@ -198,6 +301,11 @@ def test_release_gives_way_to_new_speech() -> None:
     [
         ({"alpha": 1.6}, "alpha must lie between 0.0 and 1.5, got 1.6"),
         ({"alpha": float("nan")}, "alpha must lie"),
+        ({"pucker": 2.1}, "pucker and spread must lie between 0.0 and 2.0"),
+        ({"spread": -0.1}, "pucker and spread must lie"),
+        ({"emotion": {"bored": 0.5}}, "there is no emotion 'bored'"),
+        ({"emotion": {"happy": 0.7, "sad": 0.7}}, "intensities of emotions together must lie"),
+        ({"emotion": {"happy": float("nan")}}, "intensities of emotions must lie"),
         ({"blink": -0.1}, "blink must lie"),
         ({"gaze": (0.0, 0.7)}, "gaze"),
         ({"pose": HeadPose(yaw=1.0)}, "pose angles"),

@@ -1,6 +1,7 @@
 """`visavis render`: what is in the file, how well its tracks agree, and what is said when it cannot be made."""
 
 import argparse
+import csv
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,9 @@ from scipy.io import wavfile
 
 import realtime.render as module
 from engines.avatar import UnknownAvatar
-from engines.media import AudioChunk, VideoFrame
+from engines.controls import Controls
+from engines.expression import EXPRESSION_NAMES
+from engines.media import AudioChunk, MotionFrame
 from engines.pipeline import Engine
 from realtime.render import add_arguments, run
 from tests.fakes import FakeAvatar, FakeEngine, level_of
@@ -141,11 +144,43 @@ def test_video_files_serve_as_voices_and_are_replaced_on_success(tmp_path: Path)
     assert [index for index, level in enumerate(read(second).levels) if level > 0.5] == [5, 15, 35, 37]
 
 
-def test_alpha_reaches_the_pipeline(tmp_path: Path, engine: FakeEngine) -> None:
-    output = tmp_path / "out.mp4"
+def test_controls_reach_the_pipeline(tmp_path: Path, engine: FakeEngine) -> None:
+    output, source = tmp_path / "out.mp4", write_wav(tmp_path / "in.wav", 0.2)
+    style = ("--alpha", 1.3, "--pucker", 0.5, "--spread", 1.8, "--emotion", "happy=0.4", "--emotion", "tender=0.5")
+    assert visavis_render(source, "-o", output, "--seed", 5, *style) == 0
+    expected = Controls(alpha=1.3, pucker=0.5, spread=1.8, emotion={"happy": 0.4, "tender": 0.5})
+    assert engine.pipelines[0].controls == expected
+
+
+@pytest.mark.parametrize("lookahead_ms", [0, 80, 160])
+def test_row_k_of_the_table_is_the_frame_shown_at_k_25ths_of_a_second(tmp_path: Path, lookahead_ms: int) -> None:
+    table = tmp_path / "out.csv"
+    source = write_wav(tmp_path / "in.wav", 1.7)
+    assert visavis_render(source, "--expressions", table, "--lookahead-ms", lookahead_ms) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.csv"]
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("time", *EXPRESSION_NAMES, "headPitch", "headYaw", "headRoll", "headX", "headY", "headZ")
+    assert tuple(rows[0]) == (*names, "gazePitch", "gazeYaw")
+    assert [float(row["time"]) for row in rows] == [pytest.approx(k / 25) for k in range(43)]
+    assert [k for k, row in enumerate(rows) if float(row["jawOpen"]) > 0.1] == [round(start * 25) for start in BEEPS]
+
+
+def test_the_table_holds_what_the_video_shows_and_needs_no_video(tmp_path: Path, engine: FakeEngine) -> None:
+    source, alone, beside = write_wav(tmp_path / "in.wav"), tmp_path / "alone.csv", tmp_path / "beside.csv"
+    assert visavis_render(source, "--expressions", alone) == 0
+    assert engine.pipelines[0].drawn == 0
+    assert visavis_render(source, "--expressions", beside, "-o", tmp_path / "out.mp4") == 0
+    assert engine.pipelines[1].drawn == 50
+    assert alone.read_text() == beside.read_text()
+
+
+def test_someone_must_say_what_to_hear_and_what_to_write(tmp_path: Path, capsys: Any) -> None:
     source = write_wav(tmp_path / "in.wav", 0.2)
-    assert visavis_render("--audio", source, "-o", output, "--alpha", 1.3, "--seed", 5) == 0
-    assert engine.pipelines[0].controls.alpha == 1.3
+    assert visavis_render(source) == 2
+    assert "say what to write" in capsys.readouterr().err
+    assert visavis_render("-o", tmp_path / "out.mp4") == 2
+    assert "name one sound file" in capsys.readouterr().err
 
 
 def _no_audio(folder: Path) -> Path:
@@ -175,6 +210,13 @@ def _empty(folder: Path) -> Path:
     ("source", "flags", "complaint"),
     [
         (lambda folder: folder / "missing.wav", {}, "there is no file"),
+        (lambda folder: write_wav(folder / "in.wav"), {"--emotion": "bored"}, "there is no emotion 'bored'"),
+        (
+            lambda folder: write_wav(folder / "in.wav"),
+            {"--pucker": 3},
+            "pucker and spread must lie between 0.0 and 2.0",
+        ),
+        (lambda folder: write_wav(folder / "in.wav"), {"--expressions": "nowhere/out.csv"}, "make it first"),
         (_no_audio, {}, "has no audio stream"),
         (_text, {}, "is not a sound file that FFmpeg reads"),
         (_empty, {}, "holds no sound"),
@@ -213,14 +255,14 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_part(
     output.write_bytes(b"old")
     source = write_wav(tmp_path / "in.wav")
     pipeline = engine.open(FakeAvatar("ada"))
-    push = pipeline.push
+    hear = pipeline.hear
 
-    def stop(chunk: AudioChunk) -> VideoFrame | None:
+    def stop(chunk: AudioChunk) -> MotionFrame | None:
         if chunk.media_time > 48_000:
             raise KeyboardInterrupt
-        return push(chunk)
+        return hear(chunk)
 
-    monkeypatch.setattr(pipeline, "push", stop)
+    monkeypatch.setattr(pipeline, "hear", stop)
     monkeypatch.setattr(engine, "open", lambda *_, **__: pipeline)
     with pytest.raises(KeyboardInterrupt):
         visavis_render("--audio", source, "-o", output)

@@ -9,6 +9,7 @@ import pytest
 from aiortc import MediaStreamTrack
 from av import AudioFrame
 
+from engines.controls import Controls
 from realtime import encoders
 from realtime.session import Session
 from tests.caller import SDP, Caller, Received, ToneTrack, serve
@@ -176,7 +177,8 @@ async def test_the_page_is_answered() -> None:
         caller.send(type="ping", t=4.5)
         assert (await caller.event("pong"))["t"] == 4.5
         caller.send(type="set", alpha=0.25, pose={"yaw": 0.2})
-        assert await caller.event("set") == {"type": "set", "alpha": 0.25, "pose": {"pitch": 0, "yaw": 0.2, "roll": 0}}
+        pose = {"pitch": 0, "yaw": 0.2, "roll": 0, "x": 0, "y": 0, "z": 0}
+        assert await caller.event("set") == {"type": "set", "alpha": 0.25, "pose": pose}
         assert engine.pipelines[0].controls.alpha == 0.25
         caller.send(type="avatar", id="ada")
         assert (await caller.event("avatar"))["id"] == "ada"
@@ -190,6 +192,74 @@ async def test_the_page_is_answered() -> None:
         await caller.until(lambda: any(picture.rtp == told["rtp"] for picture in caller.pictures))
         spoken = [event for event in caller.events if event["type"] == "expression" and event["values"]]
         assert not spoken or 0.0 < spoken[-1]["values"]["jawOpen"] < 0.2  # a quarter of the tone's level
+        await caller.stop()
+
+
+async def test_the_face_is_directed_over_http_too_and_the_page_is_told() -> None:
+    engine = FakeEngine()
+    async with serve(engine) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True))
+        await caller.start()
+        await caller.live()
+        controls = caller.location + "/controls"
+        caller.send(type="set", alpha=0.5)
+        await caller.event("set", alpha=0.5)
+        answer = await client.patch(controls, json={"emotion": {"happy": 0.6}, "blink": 0.2})
+        assert (
+            answer.status_code == 200 and answer.json()["alpha"] == 0.5 and answer.json()["emotion"] == {"happy": 0.6}
+        )
+        await caller.event("set", emotion={"happy": 0.6}, blink=0.2)
+        assert engine.pipelines[0].controls == Controls(alpha=0.5, blink=0.2, emotion={"happy": 0.6})
+        for body, advice in (('{"alpha": 9}', "choose 0 to 1.5"), ("[]", "JSON object"), ("{", "not JSON")):
+            refused = await client.patch(controls, content=body, headers={"Content-Type": "application/json"})
+            assert (refused.status_code, refused.json()["error"]) == (400, "bad_message")
+            assert advice in refused.json()["message"]
+        assert (await client.get(controls)).json() == answer.json()
+        await caller.stop()
+
+
+async def test_a_tracker_drives_the_face_over_the_data_channel_until_it_stops() -> None:
+    engine = FakeEngine()
+    async with serve(engine) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True))
+        await caller.start()
+        await caller.live()
+        caller.send(type="subscribe", expression=True)
+        begun = time.monotonic()
+        for frame in range(45):
+            await asyncio.sleep(max(0.0, begun + frame / 30 - time.monotonic()))
+            yaw = 0.4 * frame / 45
+            caller.send(
+                type="drive", t=1000 * frame / 30, values={"browInnerUp": 0.5, "jawOpen": 1.0}, pose={"yaw": yaw}
+            )
+            if frame == 20:  # what cannot be followed is told and disturbs nothing
+                caller.send(type="drive", values={"browUp": 0.5})
+                assert "browUp" in (await caller.event("error"))["message"]
+        await caller.event("drive", driving=True)
+        await caller.event("drive", driving=False)
+        await asyncio.sleep(0.5)
+        yaws = np.array([event["pose"]["yaw"] for event in caller.events if event["type"] == "expression"])
+        risen = yaws[(yaws > 0.02) & (yaws < 0.38)]
+        assert len(risen) > 20
+        # Steady motion at 30 a second is steady at 25 too: no picture repeats a frame of the tracker or skips one.
+        steps = np.diff(risen)
+        assert np.median(steps) == pytest.approx(0.4 / 45 * 30 / 25, rel=0.05)
+        assert yaws[-1] == 0.0, "the fake has no idle motion"
+        await caller.stop()
+
+
+async def test_a_caller_without_pictures_may_have_the_expression_of_every_frame() -> None:
+    engine = FakeEngine()
+    async with serve(engine) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True), video=False)
+        await caller.start()
+        await caller.live()
+        caller.send(type="subscribe", expression=True)
+        await caller.until(lambda: sum(event["type"] == "expression" for event in caller.events) > 20)
+        told = [event for event in caller.events if event["type"] == "expression"]
+        assert set(np.diff([event["media_time"] for event in told])) == {1920}
+        assert told[-1]["rtp"] is None and told[-1]["values"]["jawOpen"] > 0.3
+        assert engine.pipelines[0].drawn == 0
         await caller.stop()
 
 
@@ -309,7 +379,7 @@ async def test_a_face_that_breaks_ends_its_own_call_only() -> None:
         def fail(*_: object, **__: object) -> None:
             raise RuntimeError("a network broke")
 
-        engine.pipelines[0].push = fail  # type: ignore[method-assign]
+        engine.pipelines[0].hear = fail  # type: ignore[method-assign]
         assert (await broken.event("state", state="closed"))["reason"] == "internal error"
         await whole.until(lambda: len(app.state.sessions) == 1 and len(whole.pictures) > 5)
         await broken.vanish()

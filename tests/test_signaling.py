@@ -121,6 +121,19 @@ async def test_trickling(house: tuple[FastAPI, httpx.AsyncClient]) -> None:
     assert (await client.patch("/v1/sessions/nobody", content=good, headers=FRAGMENT)).status_code == 404
 
 
+async def test_controls_wait_for_the_call(house: tuple[FastAPI, httpx.AsyncClient]) -> None:
+    _, client = house
+    started = await client.post("/v1/sessions", content=call(CANDIDATE), headers=SDP)
+    controls = started.headers["Location"] + "/controls"
+    assert (await client.get(controls)).json()["alpha"] == 1.0
+    early = await client.patch(controls, json={"alpha": 1.2})
+    assert (early.status_code, early.json()["error"]) == (409, "not_live")
+    wrong = await client.patch(controls, content=b"{}", headers=SDP)
+    assert (wrong.status_code, wrong.json()["error"]) == (415, "wrong_type")
+    nobody = await client.patch("/v1/sessions/nobody/controls", json={"alpha": 1.2})
+    assert (nobody.status_code, nobody.json()["error"]) == (404, "unknown_session")
+
+
 async def test_options_tell_what_is_accepted(house: tuple[FastAPI, httpx.AsyncClient]) -> None:
     _, client = house
     response = await client.options("/v1/sessions")

@@ -50,14 +50,22 @@ def test_a_room_adds_a_tail_and_keeps_the_onset() -> None:
 
 def test_the_same_seed_sounds_the_same() -> None:
     batch = np.stack([buzz(), buzz()])
-    for effect in (augment.microphone, lambda rng, sound: augment.noise(rng, *sound.shape)):
-        first, second, other = (effect(np.random.default_rng(seed), batch) for seed in (5, 5, 6))
+    for effect, sound in (
+        (augment.microphone, batch), (augment.narrowed, batch[0]), (augment.overdriven, batch[0]),
+    ):  # fmt: skip
+        first, second, other = (effect(np.random.default_rng(seed), sound) for seed in (5, 5, 6))
         np.testing.assert_array_equal(first, second)
         assert first.dtype == np.float32 and np.abs(first - other).max() > 1e-3
 
 
-def test_noise_has_its_level() -> None:
-    levels = [augment.noise(np.random.default_rng(seed), 4, SPEECH_RATE).std() for seed in range(10)]
-    assert min(levels) > 0.5 and max(levels) < 1.1
-    tones = augment.tones(np.random.default_rng(0), 3, SPEECH_RATE)
-    np.testing.assert_allclose(tones.std(axis=1), 0.05 / np.sqrt(2), rtol=0.02)
+def test_an_overdriven_voice_is_as_loud_and_flatter() -> None:
+    rng = np.random.default_rng(0)
+    heard = [augment.overdriven(rng, buzz()) for _ in range(8)]
+    assert all(sound.std() == pytest.approx(buzz().std(), rel=1e-3) for sound in heard)
+    assert min(np.abs(sound).max() for sound in heard) < 0.8 * np.abs(buzz()).max()
+
+
+def test_a_narrow_line_has_no_highs() -> None:
+    noise = np.random.default_rng(0).standard_normal(SPEECH_RATE).astype(np.float32)
+    power = np.abs(np.fft.rfft(augment.narrowed(np.random.default_rng(1), noise)))
+    assert power[7600:].mean() < 0.1 * power[500:3000].mean()

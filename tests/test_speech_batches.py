@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("soundfile", reason="training needs soundfile: pip install visavis[train]")
 
-from training.speech.batches import HISTORY_FRAMES, LABEL_DELAY, draw
+from training.speech.batches import HISTORY_FRAMES, LABEL_DELAY, _hush, draw
 from training.speech.dataset import Speech
 
 
@@ -21,7 +21,7 @@ def test_lips_lead_and_labels_lag() -> None:
     assert batch.pcm.shape == (8, 20 * 640) and batch.pcm.dtype == np.float32 and np.abs(batch.pcm).max() <= 1
     assert batch.lips.shape == (8, HISTORY_FRAMES + 20, 9) and batch.labels.shape == (8, 40)
     for lips, labels in zip(batch.lips, batch.labels, strict=True):
-        if lips.any():
+        if lips[HISTORY_FRAMES].any():
             first = round(float(lips[HISTORY_FRAMES, 0]) * 255 / 5)
             assert labels[LABEL_DELAY] == first, "four features later the first frame's sound is asked for"
 
@@ -34,8 +34,18 @@ def test_the_same_seed_draws_the_same_batch() -> None:
 
 def test_some_items_hold_no_speech_and_ask_for_rest() -> None:
     batches = [draw(np.random.default_rng(seed), [counting()], 8, 16) for seed in range(60)]
-    at_rest = [not lips.any() for batch in batches for lips in batch.lips]
-    assert 0.02 < np.mean(at_rest) < 0.12
+    at_rest = [not lips[HISTORY_FRAMES:].any() for batch in batches for lips in batch.lips]
+    assert 0.05 < np.mean(at_rest) < 0.3
     for batch in batches:
         for lips, labels in zip(batch.lips, batch.labels, strict=True):
-            assert lips.any() or not labels.any()
+            assert lips[HISTORY_FRAMES:].any() or not labels[LABEL_DELAY:].any()
+
+
+def test_a_hush_begins_and_ends_where_the_speaker_rests() -> None:
+    lips = np.full((HISTORY_FRAMES + 60, 9), 0.5, np.float32)
+    lips[HISTORY_FRAMES + 20 : HISTORY_FRAMES + 23] = lips[HISTORY_FRAMES + 40 : HISTORY_FRAMES + 44] = 0.0
+    edges = {0, 60, *range(20, 23), *range(40, 44)}
+    hushes = {_hush(np.random.default_rng(seed), lips) for seed in range(100)}
+    assert {edge for hush in hushes for edge in hush} <= edges and (0, 60) in hushes
+    assert any(first == 0 and last < 60 for first, last in hushes)
+    assert any(first > 0 and last == 60 for first, last in hushes)

@@ -3,10 +3,12 @@ import pytest
 
 from training.speech.phonemes import (
     ARPABET,
+    CATALAN,
     CONSONANTS,
     CZECH,
     FINNISH,
     ITALIAN,
+    RUSSIAN,
     SYMBOLS,
     VOWELS,
     Phone,
@@ -20,7 +22,7 @@ def test_symbols_are_distinct() -> None:
     assert len(set(SYMBOLS)) == len(SYMBOLS) == 1 + len(VOWELS) + len(CONSONANTS)
 
 
-@pytest.mark.parametrize("alphabet", [ARPABET, ITALIAN, FINNISH, CZECH], ids=["arpabet", "italian", "finnish", "czech"])
+@pytest.mark.parametrize("alphabet", [ARPABET, ITALIAN, FINNISH, CZECH, RUSSIAN, CATALAN])
 def test_every_letter_of_the_alphabets_is_a_known_sound(alphabet: dict[str, str]) -> None:
     assert [letter for letter, ipa in alphabet.items() if len(symbols(ipa)) != len(ipa)] == []
 

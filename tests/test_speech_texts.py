@@ -1,11 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from training.speech import texts
-from training.speech.texts import SALAD, clean, held_out, pick, salad
+from training.speech.texts import NONSENSE, SALAD, clean, held_out, nonsense, pick, salad
 
 
 def test_only_plain_sentences_are_kept() -> None:
@@ -23,11 +24,28 @@ def test_one_text_in_eight_is_held_out_by_its_words() -> None:
     assert [held_out(line) for line in lines] == [held_out(line) for line in lines]
 
 
-def test_salads_start_with_the_lips_half_of_the_time() -> None:
+def test_salads_are_dressed_with_what_sounds_alike() -> None:
     rng = np.random.default_rng(0)
-    lines = [salad(rng, ["piano", "button", "cat", "dog", "tree"]) for _ in range(400)]
-    assert all(5 <= len(line.split()) <= 13 and line.endswith(".") for line in lines)
-    assert np.mean([line[0] in "pbm" for line in lines]) > 0.5
+    words = [(word, tuple(word)) for word in ["piano", "button", "cat", "dog", "tree"]]
+    lines = [salad(rng, words, [["stop", "map"], []]) for _ in range(400)]
+    assert all(5 <= len(line.split()) <= 13 and line.endswith(".") and not line.endswith(",.") for line in lines)
+    assert np.mean(["stop" in line or "map" in line for line in lines]) > 0.5
+    assert np.mean(["," in line for line in lines]) > 0.3
+
+
+def test_nonsense_is_of_plain_syllables() -> None:
+    lines = [nonsense(np.random.default_rng(seed)) for seed in range(200)]
+    assert all(re.fullmatch(r"[a-z ,]+\.", line) for line in lines)
+    assert np.mean([bool(re.search("[pbm]", line)) for line in lines]) > 0.9
+
+
+def test_nonsense_never_judges() -> None:
+    lines = [f"sentence number {index}" for index in range(200)]
+    collection = {"it": lines, NONSENSE: ["mana nama"], SALAD: []}
+    rng = np.random.default_rng(0)
+    assert all(pick(rng, collection, "it", evaluation=True) != "mana nama" for _ in range(100))
+    if not held_out("mana nama"):
+        assert any(pick(rng, collection, "it", evaluation=False) == "mana nama" for _ in range(100))
 
 
 def test_picks_never_cross_the_divide() -> None:

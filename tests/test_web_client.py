@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,18 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
 HOUSE = "tests.house"
+SLIDERS = (
+    "Mouth opening",
+    "Pucker of the lips",
+    "Spread of the lips",
+    "Head turn",
+    "Head nod",
+    "Head tilt",
+    "Look aside",
+    "Look up or down",
+    "Eyelids",
+    "Intensity of the emotion",
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +109,7 @@ def test_the_page_can_be_used_by_keyboard_alone(page: Page, server: Server) -> N
     page.wait_for_selector("#picture.showing[data-state=live]")
     page.keyboard.press("Escape")
     wait_for_event(page, type="interrupted")
+    page.locator("#direct > summary").press("Enter")
     page.locator("#alpha").focus()
     page.keyboard.press("End")
     wait_for_event(page, type="set", alpha=1.5)
@@ -109,13 +123,71 @@ def test_the_page_can_be_used_by_keyboard_alone(page: Page, server: Server) -> N
 def test_screen_readers_find_names_for_everything(page: Page) -> None:
     for name in ("Mute microphone", "Start", "Interrupt", "Mute the voice that comes back"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
+    page.click("#direct > summary")
+    for name in SLIDERS:
+        expect(page.get_by_role("slider", name=name, exact=True)).to_have_count(1)
+    expect(page.get_by_role("group", name="Emotion").get_by_role("radio")).to_have_count(9)
+    expect(page.get_by_role("slider", name="Head turn")).to_have_attribute("aria-valuetext", "lives by itself")
     expect(page.get_by_role("slider", name="Mouth opening")).to_have_attribute("aria-valuetext", "100 percent")
     expect(page.get_by_role("group", name="Avatar").get_by_role("radio")).to_have_count(4)
     expect(page.get_by_role("status").first).to_have_text("Press Start and talk")
     expect(page.get_by_role("img", name="the avatar")).to_have_count(1)
 
 
+def test_every_part_of_the_face_is_directed_by_itself(page: Page) -> None:
+    start_call(page)
+    page.click("#direct > summary")
+    page.locator("#yaw").fill("10")
+    yaw = round(np.radians(10), 4)
+    wait_for_event(page, type="set", pose={"pitch": 0, "yaw": yaw, "roll": 0, "x": 0, "y": 0, "z": 0})
+    expect(page.locator("#yaw-value")).to_have_text("10° right")
+    page.get_by_role("radio", name="happy").check(force=True)
+    wait_for_event(page, type="set", emotion={"happy": 0.7})
+    page.get_by_role("slider", name="Intensity of the emotion").fill("0.4")
+    wait_for_event(page, type="set", emotion={"happy": 0.4})
+    page.get_by_role("radio", name="tender").check(force=True)
+    wait_for_event(page, type="set", emotion={"tender": 0.4})
+    page.get_by_role("button", name="Let the head live").click()
+    wait_for_event(page, type="set", pose=None)
+    expect(page.get_by_role("button", name="Let the head live")).to_have_count(0)
+    page.locator("#spread").fill("0.5")
+    wait_for_event(page, type="set", spread=0.5)
+    page.get_by_role("button", name="Let it all live").click()
+    natural: dict[str, Any] = {"alpha": 1.0, "pucker": 1.0, "spread": 1.0, "pose": None, "gaze": None, "blink": None}
+    wait_for_event(page, type="set", **natural)
+    expect(page.locator("#spread-value")).to_have_text("100 %")
+    expect(page.get_by_role("radio", name="none")).to_be_checked()
+
+
+def test_the_drawer_shows_what_others_set_and_what_the_face_does(page: Page) -> None:
+    start_call(page)
+    page.click("#direct > summary")
+    wait_for_event(page, type="expression")
+    page.wait_for_timeout(1000)  # what the page has said itself is no news to it
+    send(page, type="set", blink=0.5, emotion={"sad": 0.3}, alpha=1.2)
+    expect(page.locator("#blink-value")).to_have_text("50 %")
+    expect(page.get_by_role("radio", name="sad")).to_be_checked()
+    expect(page.locator("#alpha-value")).to_have_text("120 %")
+    send(page, type="drive", pose={"yaw": 0.2})
+    expect(page.locator("#yaw-value")).to_have_text("11° right")
+    page.click("#direct > summary")
+    before = len(events(page, type="expression"))
+    page.wait_for_timeout(500)
+    assert len(events(page, type="expression")) - before < 8, "who does not look is not told"
+
+
+def test_who_directs_on_a_phone_sees_the_face(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url, has_touch=True) as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.click("#direct > summary")
+        for slider in ("#alpha", "#roll", "#blink"):
+            page.locator(slider).scroll_into_view_if_needed()
+            expect(page.locator("#picture")).to_be_in_viewport(ratio=0.95)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_mouth_opening_avatar_and_voice_are_remembered(page: Page) -> None:
+    page.click("#direct > summary")
     page.locator("#alpha").fill("0.6")
     page.locator("[name=avatar]").nth(2).check(force=True)
     chosen = page.locator("[name=avatar]:checked").get_attribute("value")
@@ -167,7 +239,7 @@ def test_a_sound_file_can_speak(page: Page, server: Server, tmp_path: Path) -> N
 
 def test_statistics_fill_in(page: Page) -> None:
     start_call(page)
-    page.click("summary")
+    page.click("#statistics > summary")
     page.wait_for_timeout(3500)
     shown = {cell.get_attribute("data-figure"): cell.inner_text() for cell in page.locator("[data-figure]").all()}
     assert 20 <= float(shown["fps"]) <= 30
@@ -214,6 +286,7 @@ def test_a_restart_of_the_server_is_survived(browser: Browser) -> None:
     with serving(module=HOUSE, port=port) as server:
         context = open_page(browser, server.url)
         page = context.__enter__()
+        page.click("#direct > summary")
         page.locator("#alpha").fill("1.3")
         start_call(page)
     try:

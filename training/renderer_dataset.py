@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ from engines.head_mesh import Camera, HeadMesh
 from engines.media import HeadPose, Motion
 from engines.renderer import SEAM, painter_inputs, warp
 
+AS_PHOTO = 0.3
+"""Share of the samples of heads that do not ship whose source is not the neutral portrait."""
+AS_PHOTO_YAW = 0.2
+"""Radians that a head may be turned in such a source."""
+AS_PHOTO_MISFIT = 0.015
+"""Decimetres by which its mesh is off, at most; a pixel is about 0.006."""
 PICTURE_SIZE = 256
 """Resolution at which the whole picture is trained; the windows are trained at the full one."""
 
@@ -108,6 +114,21 @@ def make_sample(
     return sample | {"source": planar(small(source)), "outside": planar(small(outside))}
 
 
+def as_photo(identity: Identity, rng: np.random.Generator) -> Identity:
+    """`identity` with another of its frames as the source, as people upload them: smiling, blinking, a little turned;
+    its mesh, fitted, is a pixel or two off."""
+    frontal = [n for n, motion in enumerate(identity.motions) if abs(motion.pose.yaw) < AS_PHOTO_YAW]
+    frame = int(rng.choice(frontal)) if frontal else 0
+    picture = identity.frames[frame]
+    mesh, camera = identity.geometry.mesh, identity.geometry.camera
+    pictured = mesh.pose(identity.motions[frame])
+    waves, phases = rng.normal(0, 1.0, (3, 3)), rng.uniform(0, 2 * np.pi, 3)
+    off = np.sin(pictured @ waves.T + phases) * rng.uniform(0, AS_PHOTO_MISFIT)
+    geometry = SourceGeometry(mesh, camera, identity.geometry.interior, pictured + off.astype(np.float32))
+    atlas = make_atlas(picture, geometry.view.covered)
+    return replace(identity, source=picture, atlas=atlas, geometry=geometry)
+
+
 def collate(samples: list[dict[str, NDArray[np.float32]]]) -> Batch:
     """Stack samples into a batch."""
     return Batch(**{name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]})
@@ -127,5 +148,7 @@ def batches(
         for _ in range(size):
             pool = pools[0] if (rng.random() < favour or not pools[1]) and pools[0] else pools[1]
             identity, frame = pool[rng.integers(len(pool))]
+            if pool is pools[1] and rng.random() < AS_PHOTO:
+                identity = as_photo(identity, rng)
             samples.append(make_sample(identity, frame, rng))
         yield collate(samples)

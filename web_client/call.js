@@ -111,6 +111,7 @@ class Session {
     } else if (message.type === "state" && message.state === "live") {
       this.live = true;
       this.tell({ type: "set", ...this.call.settings });
+      if (this.call.subscribed) this.tell({ type: "subscribe", expression: true });
       if (this.call.avatar && this.call.avatar !== message.avatar) this.tell({ type: "avatar", id: this.call.avatar });
     }
     this.call.emit("message", message);
@@ -151,6 +152,7 @@ async function refusal(response) {
 export class Call extends EventTarget {
   /** What `set` has set: sent again to every new session. */
   settings = {};
+  subscribed = false;
   #stopped = null;
   #session = null;
   #options = null;
@@ -241,10 +243,23 @@ export class Call extends EventTarget {
     this.#session?.order({ type: "avatar", id: avatar });
   }
 
-  /** Set alpha, pose, gaze or blink. */
+  /** Set some of alpha, pucker, spread, pose, gaze, blink and emotion. */
   set(values) {
-    Object.assign(this.settings, values);
+    if (Object.keys(values).length === 0) return;
+    this.adopt(values);
     this.#session?.order({ type: "set", ...values });
+  }
+
+  /** Take over what somebody else has set. */
+  adopt(values) {
+    Object.assign(this.settings, values);
+  }
+
+  /** Ask for, or stop, an "expression" message with every frame. */
+  subscribe(on) {
+    if (on === this.subscribed) return;
+    this.subscribed = on;
+    this.#session?.order({ type: "subscribe", expression: on });
   }
 
   interrupt() {

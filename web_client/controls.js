@@ -1,6 +1,8 @@
 /** The page: connects what people press with the call, and says in words what is going on. */
 
 import { Call } from "./call.js";
+import { Direct } from "./direct.js";
+import { Portrait } from "./portrait.js";
 import { Meter, SoundFile, openMicrophone } from "./sound.js";
 import { Statistics } from "./stats.js";
 
@@ -25,6 +27,8 @@ const remembered = {
   get: (key) => { try { return localStorage.getItem(`visavis.${key}`); } catch { return null; } },
   set: (key, value) => { try { localStorage.setItem(`visavis.${key}`, value); } catch { /* private window */ } },
 };
+
+new Direct(call, element("direct"), element("director"), remembered);
 
 /* What is going on. */
 
@@ -257,12 +261,20 @@ function choose(id, send = true) {
   if (input) input.checked = true;
   still.src = avatar.picture;
   still.alt = `${avatar.name}, the avatar`;
-  element("avatar-description").textContent = avatar.description ?? "";
+  element("avatar-description").replaceChildren(avatar.description ?? "", ...portrait.actions(avatar));
   remembered.set("avatar", id);
   if (send) call.show(id);
 }
 
 const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
+
+const portrait = new Portrait({
+  headers: authorization,
+  changed: async (id) => {
+    await listAvatars();
+    if (id) choose(id);
+  },
+});
 
 /** An <img> cannot carry a token: then the picture is fetched. */
 async function loadPicture(url) {
@@ -289,7 +301,7 @@ async function listAvatars() {
     face.append(input, image, name);
     return face;
   });
-  element("faces").replaceChildren(...faces);
+  element("faces").replaceChildren(...faces, ...(await portrait.tiles()));
   element("avatars").hidden = avatars.length === 0;
   const known = (id) => avatars.some((one) => one.id === id) && id;
   const wanted = new URLSearchParams(location.search).get("avatar");
@@ -302,27 +314,6 @@ element("token-form").onsubmit = (event) => {
   token = element("token").value;
   open();
 };
-
-/* The mouth. */
-
-const alpha = element("alpha");
-let alphaWaits = false;
-
-function setAlpha() {
-  const value = Number(alpha.value);
-  element("alpha-value").textContent = `${Math.round(100 * value)} %`;
-  alpha.setAttribute("aria-valuetext", `${Math.round(100 * value)} percent`);
-  remembered.set("alpha", value);
-  if (alphaWaits) return; // At most one message per picture on the screen.
-  alphaWaits = true;
-  requestAnimationFrame(() => {
-    alphaWaits = false;
-    call.set({ alpha: Number(alpha.value) });
-  });
-}
-alpha.oninput = setAlpha;
-alpha.value = remembered.get("alpha") ?? 1;
-setAlpha();
 
 /* The screen stays on during a call. */
 

@@ -12,17 +12,9 @@ from tqdm import tqdm
 
 from engines.media import SPEECH_RATE
 from training.speech import augment, synthesizers
-from training.speech.dataset import EVALUATION_VOICES, TRAINING_VOICES, generate
+from training.speech.dataset import EVALUATION_VOICES, TRAINING_VOICES, write_shard
 from training.speech.phonemes import closure
 from training.speech.texts import load
-
-
-def _write(path: Path, texts: Path, minutes: float, shares: dict[str, float], seed: int) -> str:
-    """Generate one shard; its name tells whether it trains or judges."""
-    evaluation = path.name.startswith("test-")
-    seed = int.from_bytes(f"{seed} {path.stem}".encode()[:16], "little")
-    generate(seed, load(texts), minutes * 60, shares, evaluation=evaluation).save(path)
-    return path.stem
 
 
 def _generate(options: argparse.Namespace) -> None:
@@ -36,7 +28,7 @@ def _generate(options: argparse.Namespace) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, context, max_tasks_per_child=1) as pool:
         work = [
-            pool.submit(_write, options.data / f"{name}.npz", texts, minutes, shares, options.seed)
+            pool.submit(write_shard, options.data / f"{name}.npz", texts, minutes, shares, options.seed)
             for name, minutes, shares in missing
         ]
         for shard in (bar := tqdm(as_completed(work), total=len(work), unit="shard")):

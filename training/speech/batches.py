@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import LIP_SIZE, FloatArray
-from training.speech import augment
+from training.speech import augment, beds
 from training.speech.dataset import FRAME_SAMPLES, Speech
 
 HISTORY_FRAMES: Final = 4
 """Frames of lips before the first one heard, for the heads that speak about the past."""
 LABEL_DELAY: Final = 4
 """The sound is named this many features (20 ms) after it was heard: a head start for the classifier."""
-_SILENT_SHARE: Final = 0.06
-_BABBLE_VOICES: Final = 6
+_SILENT_SHARE: Final = 0.17
+_RESTING: Final = 0.04
+"""All lip channels below this: the face is at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,47 @@ def _samples(shard: Speech, start: int, frames: int) -> FloatArray:
 
 
 def _babble(rng: np.random.Generator, shards: Sequence[Speech], frames: int) -> FloatArray:
-    """Many voices at once, at the level of one: nobody's lips should follow."""
-    voices = [_samples(*_crop(rng, shards, frames), frames) for _ in range(_BABBLE_VOICES)]
-    mixed: FloatArray = np.sum(voices, axis=0) / np.sqrt(_BABBLE_VOICES)
-    return mixed
+    """Four to ten voices at once, near and far, RMS about 1: nobody's lips should follow."""
+    voices = [
+        _samples(*_crop(rng, shards, frames), frames) * np.float32(10 ** (-rng.uniform(0, 5) / 20))
+        for _ in range(int(rng.integers(4, 11)))
+    ]
+    mixed: FloatArray = np.sum(voices, axis=0)
+    return mixed / (mixed.std() + np.float32(1e-4))
+
+
+def _bed(rng: np.random.Generator, shards: Sequence[Speech], frames: int) -> FloatArray:
+    """A sound without speech, float32 ``(frames * 640,)``, RMS about 1."""
+    length, kind = frames * FRAME_SAMPLES, rng.random()
+    if kind < 0.40:
+        return _babble(rng, shards, frames)
+    if kind < 0.58:
+        return beds.noise(rng, 1, length)[0]
+    if kind < 0.74:
+        return beds.music(rng, length)
+    if kind < 0.88:
+        return beds.breathing(rng, length)
+    return beds.tones(rng, length) if kind < 0.93 else beds.knocks(rng, length) * np.float32(4)
+
+
+def _hush(rng: np.random.Generator, lips: FloatArray) -> tuple[int, int]:
+    """Frames ``[from, to)`` of a crop, whose ends the speaker rests at, to be without speech; all in one of three."""
+    frames = len(lips) - HISTORY_FRAMES
+    rests = np.flatnonzero(lips[HISTORY_FRAMES:].max(axis=1) < _RESTING)
+    if rng.random() < 0.33 or not len(rests):
+        return 0, frames
+    first, last = sorted(rng.choice(rests, 2))
+    kind = rng.random()
+    if kind < 0.5:
+        return int(first), frames
+    return (0, int(last)) if kind < 0.75 else (int(first), int(last))
 
 
 def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames: int) -> Batch:
     """A batch; the same generator state gives the same batch.
 
-    Six items in a hundred hold no speech (silence, noise, a tone or babble) and ask for resting lips.
+    One item in six holds a stretch without speech, from before or after it or all of the time, in silence or on a
+    bed, and asks for resting lips there. The others have a bed, noise or nothing under the voice.
     """
     crops = [_crop(rng, shards, frames) for _ in range(items)]
     pcm = augment.microphone(rng, np.stack([_samples(shard, start, frames) for shard, start in crops]))
@@ -57,21 +89,25 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
     for item, (shard, start) in enumerate(crops):
         lips[item] = shard.lips[start - HISTORY_FRAMES : start + frames].astype(np.float32) / 255
         labels[item] = shard.labels[2 * start - LABEL_DELAY : 2 * (start + frames) - LABEL_DELAY]
-    loudness = pcm.std(axis=1, keepdims=True)
-    level = loudness * 10 ** (-rng.uniform(5, 45, (items, 1)) / 20) * (rng.random((items, 1)) < 0.6) + 1e-5
+    loudness = np.maximum(pcm.std(axis=1), 0.002)
     for item in range(items):
+        below = np.float32(rng.triangular(-2, 18, 45))  # dB from the voice down to what lies under it
+        hissing = rng.random() < 0.55
         if rng.random() < _SILENT_SHARE:
-            kind = rng.random()
-            if kind < 0.2:  # perfect or nearly perfect silence
-                pcm[item], level[item] = 0.0, 1e-5 * (rng.random() < 0.5)
-            elif kind < 0.6:
-                pcm[item], level[item] = 0.0, 10 ** (-rng.uniform(20, 70) / 20)
-            elif kind < 0.75:
-                pcm[item], level[item] = augment.tones(rng, 1, pcm.shape[1])[0], 10 ** (-rng.uniform(30, 70) / 20)
-            else:
-                pcm[item] = _babble(rng, shards, frames) * 10 ** (-rng.uniform(6, 35) / 20)
-            lips[item], labels[item] = 0.0, 0
-        elif rng.random() < 0.15:
-            pcm[item] += _babble(rng, shards, frames) * 10 ** (-rng.uniform(10, 35) / 20)
-    pcm += augment.noise(rng, items, pcm.shape[1]) * level
+            first, last = _hush(rng, lips[item])
+            pcm[item, first * FRAME_SAMPLES : last * FRAME_SAMPLES] = 0.0
+            lips[item, HISTORY_FRAMES + first : HISTORY_FRAMES + last] = 0.0
+            labels[item, 2 * first + LABEL_DELAY * (first > 0) : 2 * last + LABEL_DELAY] = 0
+            if first == 0:
+                lips[item, :HISTORY_FRAMES] = 0.0
+            below = np.float32(rng.uniform(0, 40))
+            if rng.random() < 0.75:
+                pcm[item] += _bed(rng, shards, frames) * loudness[item] * np.float32(10 ** (-below / 20))
+                hissing = rng.random() < 0.3
+        elif rng.random() < 0.22:
+            pcm[item] += _bed(rng, shards, frames) * loudness[item] * 10 ** (-np.maximum(below, 3) / 20)
+            hissing = False
+        level = loudness[item] * 10 ** (-below / 20) if hissing else 10 ** (-rng.uniform(70, 110) / 20)
+        if rng.random() < 0.9:
+            pcm[item] += beds.noise(rng, 1, pcm.shape[1])[0] * np.float32(level)
     return Batch(np.clip(pcm, -1, 1, dtype=np.float32), lips, labels)

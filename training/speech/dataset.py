@@ -15,32 +15,35 @@ from numpy.typing import NDArray
 
 from engines.expression import LIP_SIZE, FloatArray
 from engines.media import FRAME_RATE, SPEECH_RATE
-from training.speech import augment, synthesizers, teacher
+from training.speech import augment, beds, synthesizers, teacher, throat, timing
 from training.speech.phonemes import SILENCE, Phone, closure
 from training.speech.synthesizers import FESTIVAL_VOICES, Manner, Utterance
-from training.speech.texts import Texts, pick
+from training.speech.texts import Texts, load, pick
 
 FRAME_SAMPLES: Final = SPEECH_RATE // FRAME_RATE
 
 ESPEAK: Final = "espeak"
 """Stands for a fresh language and variant of espeak-ng for every sentence."""
 TRAINING_VOICES: Final = {
-    ESPEAK: 0.28,
-    "flite:slt": 0.17,
-    "flite:awb": 0.17,
-    "flite:kal16": 0.06,
-    "festival:kal_diphone": 0.02,
+    ESPEAK: 0.20,
+    "flite:slt": 0.16,
+    "flite:awb": 0.15,
+    "flite:kal16": 0.05,
+    "festival:kal_diphone": 0.03,
     "festival:lp_diphone": 0.05,
-    "festival:pc_diphone": 0.05,
+    "festival:pc_diphone": 0.04,
     "festival:suo_fi_lj_diphone": 0.05,
-    "festival:hy_fi_mv_diphone": 0.05,
-    "festival:czech_ph": 0.05,
-    "festival:czech_machac": 0.05,
+    "festival:hy_fi_mv_diphone": 0.04,
+    "festival:czech_ph": 0.03,
+    "festival:czech_machac": 0.04,
+    "festival:czech_krb": 0.03,
+    "festival:msu_ru_nsh_clunits": 0.09,
+    "festival:upc_ca_ona_hts": 0.04,
 }
 """Share of the seconds of speech."""
 LANGUAGES: Final = (
     "en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "de", "es", "es-419", "it", "pl", "pt-br", "nl", "sv",
-    "ru", "tr", "fi", "cs", "hu", "ro", "id",
+    "ru", "tr", "fi", "cs", "hu", "ro", "id", "ca",
 )  # fmt: skip
 """What espeak-ng speaks in training."""
 EVALUATION_VOICES: Final = {
@@ -101,14 +104,21 @@ def joined(parts: list[Speech]) -> Speech:
 
 def taught(rng: np.random.Generator, utterance: Utterance, *, clean: bool) -> Speech:
     """An utterance after a pause of 0.05 to 1.2 s, with its lips; not `clean`: from another throat, room and line."""
-    size = np.exp(rng.uniform(-0.16, 0.16)) if not clean and rng.random() < 0.75 else 1.0
+    if not clean:
+        utterance = _paced(rng, utterance)
+    size = np.exp(rng.uniform(-0.13, 0.13)) if not clean and rng.random() < 0.6 else 1.0
     voice = augment.resampled(utterance.samples, utterance.rate * size)
     stretch = len(voice) / SPEECH_RATE / (len(utterance.samples) / utterance.rate)
     pause = rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.2)
     before = round(pause * FRAME_RATE) * FRAME_SAMPLES
+    if not clean and rng.random() < 0.8:
+        voice = throat.revoiced(rng, voice, throat.warp(rng), throat.breathiness(rng))
     voice = voice * (augment.SPEECH_LEVEL / (np.sqrt((voice**2).mean()) + 1e-6))
     samples = np.pad(voice, (before, -len(voice) % FRAME_SAMPLES)).astype(np.float32)
     if not clean:
+        if pause > 0.4 and rng.random() < 0.4:
+            sound = beds.breath(rng)[: before - 800]
+            samples[: len(sound)] += sound * augment.SPEECH_LEVEL * 10 ** (-rng.uniform(8, 32) / 20)
         samples = _through_the_air(rng, samples)
     seconds = len(samples) / SPEECH_RATE
     phones = [phone.moved(before / SPEECH_RATE, stretch) for phone in utterance.phones]
@@ -122,22 +132,34 @@ def taught(rng: np.random.Generator, utterance: Utterance, *, clean: bool) -> Sp
     )
 
 
-def _through_the_air(rng: np.random.Generator, samples: FloatArray) -> FloatArray:
+def _paced(rng: np.random.Generator, utterance: Utterance) -> Utterance:
+    if rng.random() < 0.5:
+        utterance = timing.swayed(rng, utterance)
     if rng.random() < 0.4:
+        utterance = timing.unreleased(rng, utterance)
+    return timing.halted(rng, utterance) if rng.random() < 0.3 else utterance
+
+
+def _through_the_air(rng: np.random.Generator, samples: FloatArray) -> FloatArray:
+    if rng.random() < 0.45:
         samples = augment.room(rng, samples)
+    if rng.random() < 0.1:
+        samples = augment.overdriven(rng, samples)
     line = rng.random()
-    if line < 0.15:
+    if line < 0.1:
         return augment.telephone(samples)
-    if line < 0.32:
+    if line < 0.22:
+        return augment.narrowed(rng, samples)
+    if line < 0.36:
         return augment.opus(samples, int(rng.choice([12_000, 16_000, 24_000, 32_000])))
     return samples
 
 
 def _manner(rng: np.random.Generator) -> Manner:
-    tempo = rng.uniform(0.8, 1.3)
-    if rng.random() < 0.3:
+    tempo = rng.uniform(0.75, 1.3)
+    if rng.random() < 0.2:
         return Manner(tempo)
-    return Manner(tempo, float(np.exp(rng.uniform(-0.25, 0.3))), rng.random())
+    return Manner(tempo, float(np.exp(rng.uniform(-0.35, 0.4))), rng.random())
 
 
 def _language(voice: str) -> str:
@@ -195,3 +217,11 @@ def generate(seed: int, texts: Texts, seconds: float, shares: dict[str, float], 
         for utterance in utterances(rng, source, texts, share * seconds, evaluation=evaluation)
     ]
     return joined([parts[index] for index in rng.permutation(len(parts))])
+
+
+def write_shard(path: Path, texts: Path, minutes: float, shares: dict[str, float], seed: int) -> str:
+    """Generate one shard and save it; its name, which is returned, tells whether it trains or judges."""
+    evaluation = path.name.startswith("test-")
+    seed = int.from_bytes(f"{seed} {path.stem}".encode()[:16], "little")
+    generate(seed, load(texts), minutes * 60, shares, evaluation=evaluation).save(path)
+    return path.stem

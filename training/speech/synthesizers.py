@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 
 from engines.expression import FloatArray
-from training.speech.phonemes import ARPABET, CZECH, FINNISH, ITALIAN, Phone, phones
+from training.speech.phonemes import ARPABET, CATALAN, CZECH, FINNISH, ITALIAN, RUSSIAN, Phone, phones
 
 FESTIVAL_VOICES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "kal_diphone": ("en", ARPABET),
@@ -32,8 +32,27 @@ FESTIVAL_VOICES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "czech_ph": ("cs", CZECH),
     "czech_dita": ("cs", CZECH),
     "czech_machac": ("cs", CZECH),
+    "czech_krb": ("cs", CZECH),
+    "msu_ru_nsh_clunits": ("ru", RUSSIAN),
+    "upc_ca_ona_hts": ("ca", CATALAN),
 }
-"""Diphone voices, cut from recordings of real people: language and alphabet."""
+"""Voices cut from recordings of real people (the Catalan one is trained on them): language and alphabet."""
+_ENCODINGS: Final = {"cs": "iso8859-2", "ru": "utf-8"}
+_RETUNE: Final = """
+(define (retune utterance)
+  (if (member 'Target (utt.relationnames utterance))
+    (let ((sum 0) (count 0))
+      (define (heard item) (> (item.feat item "f0") 0))
+      (mapcar (lambda (item) (if (heard item) (begin
+          (set! sum (+ sum (item.feat item "f0"))) (set! count (+ count 1)))))
+        (utt.relation.items utterance 'Target))
+      (if (> count 0) (set! sum (/ sum count)))
+      (mapcar (lambda (item) (if (heard item) (item.set_feat item "f0"
+          (* scale (+ sum (* spread (- (item.feat item "f0") sum)))))))
+        (utt.relation.items utterance 'Target))))
+  utterance)
+(set! after_analysis_hooks (list retune))"""
+"""Festival has no common setting of the pitch: its targets are scaled, about their mean, before the sound is made."""
 FLITE_PITCH: Final = {"slt": 170.0, "rms": 105.0, "awb": 130.0, "kal16": 105.0}
 """Mean pitch of flite's voices in Hz."""
 
@@ -187,17 +206,19 @@ def _festival(texts: Sequence[str], voice: str, manners: Sequence[Manner]) -> li
         raise SynthesisError(f"unknown festival voice {voice!r}; known: {', '.join(FESTIVAL_VOICES)}")
     language, alphabet = FESTIVAL_VOICES[voice]
     with tempfile.TemporaryDirectory() as folder:
-        script = [f"(voice_{voice})"]
+        script = [f"(voice_{voice})", _RETUNE]
         for index, (text, manner) in enumerate(zip(texts, manners, strict=True)):
             spoken = text.replace("\u2019", "'").translate({ord('"'): None, ord("\\"): None})
+            spread = 1.0 if manner.liveliness is None else 0.3 + 1.4 * manner.liveliness
             script += [
+                f"(set! scale {manner.pitch or 1.0:.3f}) (set! spread {spread:.3f})",
                 f"(Parameter.set 'Duration_Stretch {manner.tempo:.2f})",
                 f'(set! spoken (utt.synth (Utterance Text "{spoken}")))',
                 f'(utt.save.wave spoken "{folder}/{index}.wav" \'riff)',
                 f'(utt.save.segs spoken "{folder}/{index}.lab")',
             ]
         path = Path(folder, "script.scm")
-        path.write_bytes("\n".join(script).encode("iso8859-2" if language == "cs" else "latin1", "ignore"))
+        path.write_bytes("\n".join(script).encode(_ENCODINGS.get(language, "latin1"), "ignore"))
         subprocess.run(["festival", "-b", str(path)], capture_output=True, timeout=600, check=False)
         return [_read_festival(Path(folder, str(index)), alphabet) for index in range(len(texts))]
 

@@ -16,11 +16,13 @@ import numpy as np
 
 LOCALES: Final = {
     "de": "de", "es": "es", "it": "it", "fr": "fr", "pl": "pl", "pt-br": "pt_BR", "nl": "nl", "sv": "sv", "ru": "ru",
-    "tr": "tr", "fi": "fi", "cs": "cs", "hu": "hu", "ro": "ro", "id": "id",
+    "tr": "tr", "fi": "fi", "cs": "cs", "hu": "hu", "ro": "ro", "id": "id", "ca": "ca",
 }  # fmt: skip
 """Language of espeak-ng to folder of the catalogues."""
 SALAD: Final = "salad"
-_SALADS: Final = 20_000
+NONSENSE: Final = "nonsense"
+_SALADS: Final = 24_000
+_NONSENSES: Final = 8_000
 _CATALOGUES: Final = Path("/usr/share/locale")
 _DICTIONARY: Final = Path("/usr/share/festival/dicts/cmu/cmudict-0.4.out")
 _COMMON: Final = [
@@ -30,6 +32,9 @@ _COMMON: Final = [
     "member", "week", "move", "make", "become", "above", "room", "time", "home", "welcome", "public", "possible",
     "important", "been", "seen", "some", "none", "then", "them", "than", "thumb",
 ]  # fmt: skip
+
+_NONSENSE_FROM: Final = {"ru": 2.0}
+"""One sentence in twelve is nonsense, except in a language that does not read Latin letters."""
 
 Texts = dict[str, list[str]]
 
@@ -50,29 +55,61 @@ def held_out(text: str) -> bool:
     return int(hashlib.md5(text.encode()).hexdigest(), 16) % 8 == 0
 
 
-def _words() -> list[str]:
+Words = list[tuple[str, tuple[str, ...]]]
+"""Each word with its sounds in the dictionary's alphabet."""
+_CONFUSED: Final = (
+    lambda sounds: sounds[-1] in "pbm",  # the closure that no burst ends
+    lambda sounds: sounds[0] in "pb",  # the closure that a pause hides
+    lambda sounds: "m" in sounds,
+    lambda sounds: "n" in sounds and "m" not in sounds,
+    lambda sounds: "dh" in sounds or "v" in sounds,
+    lambda sounds: "w" in sounds or "f" in sounds,
+    lambda sounds: sounds[-1] in "nm",
+)
+"""Kinds of words that hold what a closure of the lips is taken for, or what it is missed in."""
+
+
+def _words() -> Words:
     if not _DICTIONARY.exists():
-        return list(_COMMON)
+        return [(word, tuple(word)) for word in _COMMON]
     lines = _DICTIONARY.read_text(encoding="latin1").splitlines()
-    found = (re.match(r'\("([a-z]{2,11})" ', line) for line in lines)
-    return [match[1] for match in found if match]
+    found = (re.match(r'\("([a-z]{2,11})" \S+ (.*)', line) for line in lines)
+    return [(match[1], tuple(re.findall(r"[a-z]+", match[2]))) for match in found if match]
 
 
-def salad(rng: np.random.Generator, words: list[str]) -> str:
-    """Five to twelve words; every second sentence starts with p, b or m, whose closure a pause hides from the ear."""
+def salad(rng: np.random.Generator, words: Words, pools: list[list[str]]) -> str:
+    """Five to twelve words, half of them from the pools of what sounds alike; a comma now and then makes a pause."""
     count = int(rng.integers(5, 13))
     chosen = []
     for _ in range(count):
-        pool = _COMMON if rng.random() < 0.5 else words
-        chosen.append(pool[rng.integers(len(pool))])
-    if rng.random() < 0.5:
-        lips = [word for word in (words[rng.integers(len(words))] for _ in range(24)) if word[0] in "pbm"]
-        chosen[:0] = lips[:1]
-    return " ".join(chosen) + "."
+        kind = rng.random()
+        if kind < 0.3:
+            chosen.append(_COMMON[rng.integers(len(_COMMON))])
+        elif kind < 0.55:
+            chosen.append(words[rng.integers(len(words))][0])
+        else:
+            pool = pools[rng.integers(len(pools))] or _COMMON
+            chosen.append(pool[rng.integers(len(pool))])
+        if rng.random() < 0.1:
+            chosen[-1] += ","
+    return " ".join(chosen).rstrip(",") + "."
+
+
+def nonsense(rng: np.random.Generator) -> str:
+    """Three to seven words that no language has, of syllables that all have: lips against tongue, before any vowel."""
+    words = []
+    for _ in range(int(rng.integers(3, 8))):
+        syllables = [
+            "mmmnnnppbbtdvfslk"[rng.integers(17)] + "aeiou"[rng.integers(5)] for _ in range(int(rng.integers(1, 4)))
+        ]
+        words.append("".join(syllables) + ("mnpt"[rng.integers(4)] if rng.random() < 0.3 else ""))
+        if rng.random() < 0.12:
+            words[-1] += ","
+    return " ".join(words).rstrip(",") + "."
 
 
 def collect() -> Texts:
-    """Sentences by language, sorted; English is under "en" (messages) and `SALAD`."""
+    """Sentences by language, sorted; English is under "en" (messages) and `SALAD`, what anybody speaks `NONSENSE`."""
     found: dict[str, set[str]] = {language: set() for language in LOCALES}
     english: set[str] = set()
     for language, locale in LOCALES.items():
@@ -90,7 +127,9 @@ def collect() -> Texts:
     words = _words()
     texts = {language: sorted(lines - {""}) for language, lines in found.items()}
     texts["en"] = sorted(english - {""})
-    texts[SALAD] = [salad(rng, words) for _ in range(_SALADS)]
+    pools = [[word for word, sounds in words if sounds and alike(sounds)] for alike in _CONFUSED]
+    texts[SALAD] = [salad(rng, words, pools) for _ in range(_SALADS)]
+    texts[NONSENSE] = [nonsense(rng) for _ in range(_NONSENSES)]
     return texts
 
 
@@ -109,7 +148,10 @@ def pick(rng: np.random.Generator, texts: Texts, language: str, *, evaluation: b
     """A sentence in this language (of espeak-ng, such as "en-gb"), from the held-out ones or from the others."""
     base = {"en": "en", "es": "es"}.get(language[:2], language)
     while True:
-        pool = texts[SALAD] if base == "en" and rng.random() < 0.5 else texts[base]
+        kind = rng.random()
+        pool = texts[SALAD] if base == "en" and kind < 0.6 else texts[base]
+        if not evaluation and kind > _NONSENSE_FROM.get(base, 0.92) and texts.get(NONSENSE):
+            pool = texts[NONSENSE]
         if not pool:
             raise ValueError(f"no sentences in {language!r}: install message catalogues (packages with translations)")
         text = pool[rng.integers(len(pool))]

@@ -9,7 +9,7 @@ from engines.media import FRAME_SIZE
 from training.studio.assets import Assets
 from training.studio.cast import HELD_OUT, SHIPPED, TRAINING
 from training.studio.figure import Wardrobe
-from training.studio.frames import write_frames
+from training.studio.frames import write_frames, write_meshes
 from training.studio.pack import write_pack
 from training.studio.rasterizer import Rasterizer
 from training.studio.sampler import states
@@ -35,10 +35,15 @@ def main() -> None:
     frames.add_argument("--workers", type=int, default=1)
     pack = commands.add_parser("pack", help="the avatar packs that ship")
     pack.add_argument("--out", type=Path, required=True, help="engines/assets/avatars")
+    for command in (frames, pack):
+        command.add_argument("--meshes-only", action="store_true", help="renew the meshes beside pictures that stay")
     for command in (sheet, cast, frames, pack):
         command.add_argument("--assets", type=Path, required=True, help="MakeHuman's data folder")
     asked = parser.parse_args()
 
+    if asked.command == "frames" and asked.meshes_only:
+        write_meshes(asked.assets, asked.out)
+        return
     if asked.command == "frames":
         write_frames(asked.assets, asked.out, asked.seed, asked.worker, asked.workers)
         return
@@ -46,7 +51,7 @@ def main() -> None:
     if asked.command == "pack":
         rasterizer = Rasterizer(FRAME_SIZE)
         for identity in SHIPPED:
-            print(write_pack(Scene(wardrobe, rasterizer, identity), asked.out))
+            print(write_pack(Scene(wardrobe, rasterizer, identity), asked.out, asked.meshes_only))
         return
     if asked.command == "sheet":
         scene = Scene(wardrobe, Rasterizer(FRAME_SIZE), CAST[asked.identity])

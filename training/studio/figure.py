@@ -126,7 +126,7 @@ class Figure:
             self._add(folder, Material(Kind.BROW, image, tint=tint, casts_shadow=False))
         style = Material(
             Kind.HAIR,
-            bleed(self._diffuse(hair)),
+            bleed(self.diffuse(hair)),
             tint=identity.hair_colour,
             recolour=identity.hair_recolour,
             contrast=identity.hair_contrast,
@@ -135,7 +135,7 @@ class Figure:
         self._add(hair, style)
         cloth = Material(
             Kind.CLOTH,
-            bleed(self._diffuse(garment)),
+            bleed(self.diffuse(garment)),
             tint=identity.garment_colour,
             recolour=identity.garment_recolour,
             bump=0.01,
@@ -153,7 +153,8 @@ class Figure:
             bindings[folder] = Binding(proxy.references, offsets, moves)
         return bindings
 
-    def _diffuse(self, folder: str) -> NDArray[np.uint8]:
+    def diffuse(self, folder: str) -> NDArray[np.uint8]:
+        """The colour texture of a proxy, as `Assets.texture`."""
         found = [p for p in (self.assets.root / folder).glob("*diffuse.*") if p.suffix in (".png", ".jpg")]
         if not found:
             raise FileNotFoundError(f"no *diffuse.png or .jpg in {self.assets.root / folder}")

@@ -88,10 +88,9 @@ def _file(out: Path, job: Job) -> Path:
 
 def _write_source(scene: Scene, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    mesh = head_mesh(scene.figure)
-    mesh.save(folder / "mesh.npz")
+    head_mesh(scene.figure).save(folder / "mesh.npz")
     if not (folder.parent / "interior.png").exists():
-        write_interior(scene.figure.assets, mesh, folder.parent)
+        write_interior(scene.figure.wardrobe, folder.parent)
     (folder / "camera.json").write_text(json.dumps(asdict(scene.camera)))
     cv2.imwrite(str(folder / ".source.png"), scene.shoot(Motion())[..., ::-1])
     (folder / ".source.png").rename(folder / "source.png")
@@ -131,6 +130,24 @@ def write_frames(assets: Path, out: Path, seed: int = 0, worker: int = 0, worker
                 bar.update()
             else:
                 _write_shard(scene, motions(job, seed), file, bar.update)
+
+
+def write_meshes(assets: Path, out: Path) -> None:
+    """Write the meshes (and the mouth's inside) of what lies in `out` anew, beside its pictures. An identity that is
+    framed differently by now is left alone, for its pictures show somebody else."""
+    wardrobe, rasterizer = Wardrobe(Assets(assets)), Rasterizer(FRAME_SIZE)
+    write_interior(wardrobe, out)
+    for identity in (*SHIPPED, *TRAINING, *HELD_OUT):
+        folder = out / identity.id
+        if not (folder / "source.png").is_file():
+            continue
+        scene = Scene(wardrobe, rasterizer, identity)
+        shown, camera = json.loads((folder / "camera.json").read_text()), asdict(scene.camera)
+        if not all(np.allclose(shown[name], camera[name], atol=1e-4) for name in camera):
+            print(f"{folder}: framed differently, left as it is")
+            continue
+        head_mesh(scene.figure).save(folder / "mesh.npz")
+        print(folder / "mesh.npz")
 
 
 def _on_set(wardrobe: Wardrobe, rasterizer: Rasterizer, jobs: list[Job]) -> Iterator[tuple[Scene, Job]]:

@@ -15,8 +15,9 @@ THUMBNAIL_SIZE = 192
 LICENCE = "CC0-1.0: drawn by training/studio from MakeHuman's CC0 assets"
 
 
-def write_pack(scene: Scene, out: Path) -> Path:
-    """Write `out`/<id>/ with `avatar.json`, `mesh.npz`, `source.png`, `thumbnail.jpg` and `interior.*`; returns it."""
+def write_pack(scene: Scene, out: Path, meshes_only: bool = False) -> Path:
+    """Write `out`/<id>/ with `avatar.json`, `mesh.npz`, `source.png`, `thumbnail.jpg` and `interior.*`; returns it.
+    With `meshes_only` the pictures that lie there stay."""
     identity = scene.figure.identity
     folder = out / identity.id
     folder.mkdir(parents=True, exist_ok=True)
@@ -27,9 +28,10 @@ def write_pack(scene: Scene, out: Path) -> Path:
         "camera": asdict(scene.camera),
     }
     (folder / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
-    mesh = head_mesh(scene.figure)
-    mesh.save(folder / "mesh.npz")
-    write_interior(scene.figure.assets, mesh, folder)
+    head_mesh(scene.figure).save(folder / "mesh.npz")
+    write_interior(scene.figure.wardrobe, folder)
+    if meshes_only:
+        return folder
     picture = scene.shoot(Motion())[..., ::-1]
     cv2.imwrite(str(folder / "source.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)

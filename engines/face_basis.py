@@ -1,0 +1,76 @@
+"""The space of heads: a mean head mesh and the directions in which people differ from it.
+
+Made by `training.studio.shape_basis` from random identities of the studio; the topology is that of every avatar.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from engines.expression import FloatArray
+from engines.head_mesh import HEAD_BONES, HeadMesh
+
+FACE_BASIS: Final = Path(__file__).parent / "assets" / "face_basis.npz"
+_BONES: Final = len(HEAD_BONES)
+
+
+@dataclass(frozen=True)
+class FaceBasis:
+    """`mean`, the head between all, face only (V vertices); `components` float32 (C, V + 6, 3), what one standard
+    deviation along each direction adds to the vertices, then to the four joints, then to the two eye centres."""
+
+    mean: HeadMesh
+    components: FloatArray
+
+    def head(self, shape: FloatArray) -> HeadMesh:
+        """The head at `shape` (up to C,), in standard deviations."""
+        moved = np.tensordot(shape, self.components[: len(shape)], axes=1).astype(np.float32)
+        mean, count = self.mean, len(self.mean.neutral)
+        return HeadMesh(
+            neutral=mean.neutral + moved[:count],
+            deltas=mean.deltas,
+            skinning=mean.skinning,
+            joints=mean.joints + moved[count : count + _BONES],
+            eye_centers=mean.eye_centers + moved[count + _BONES :],
+            eye_of_vertex=mean.eye_of_vertex,
+            triangles=mean.triangles,
+            parts=mean.parts,
+            keypoints=mean.keypoints,
+        )
+
+    @cached_property
+    def keypoint_components(self) -> FloatArray:
+        """What each component adds to the keypoints (C, K, 3)."""
+        return self.components[:, self.mean.keypoints]
+
+    def save(self, path: Path) -> None:
+        """Write `path` (.npz) and, beside it, nothing else: the mean's arrays and the components in half precision."""
+        mean = self.mean
+        np.savez_compressed(
+            path,
+            neutral=mean.neutral.astype(np.float32),
+            deltas=mean.deltas.astype(np.float16),
+            skinning=mean.skinning.astype(np.float16),
+            joints=mean.joints.astype(np.float32),
+            eye_centers=mean.eye_centers.astype(np.float32),
+            eye_of_vertex=mean.eye_of_vertex,
+            triangles=mean.triangles,
+            parts=mean.parts,
+            keypoints=mean.keypoints,
+            components=self.components.astype(np.float16),
+        )
+
+    @classmethod
+    def load(cls, path: Path = FACE_BASIS) -> "FaceBasis":
+        """Read what `save` wrote. Raises `FileNotFoundError` or `ValueError`."""
+        mean = HeadMesh.load(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            if "components" not in arrays:
+                raise ValueError(f"{path} has no components")
+            components = arrays["components"].astype(np.float32)
+        if components.shape[1:] != (len(mean.neutral) + _BONES + 2, 3):
+            raise ValueError(f"{path}: components have shape {components.shape}")
+        return cls(mean, components)

@@ -1,0 +1,86 @@
+"""Read a picture that somebody sent: size limits before decoding, upright, without its metadata."""
+
+import struct
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_BYTES: Final = 20 * 1024 * 1024
+MOST_PIXELS: Final = 60_000_000
+_SIZED_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""JPEG markers that carry the picture's size."""
+
+
+class BadPicture(ValueError):
+    """The bytes are not a picture that is read here: `code` for programs, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def read_picture(data: bytes) -> NDArray[np.uint8]:
+    """JPEG, PNG or WebP to RGB uint8 (h, w, 3), turned as its EXIF says. Raises `BadPicture`."""
+    if len(data) > MOST_BYTES:
+        raise BadPicture("too_large", f"The file is larger than {MOST_BYTES >> 20} MB: save it smaller.")
+    size = picture_size(data)
+    if size is None:
+        raise BadPicture("not_a_picture", "This is no picture that can be read here: send a JPEG, PNG or WebP file.")
+    if size[0] * size[1] > MOST_PIXELS:
+        pixels = f"{MOST_PIXELS // 1_000_000} megapixels"
+        raise BadPicture("too_large", f"The picture has more than {pixels}: save it smaller.")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise BadPicture("not_a_picture", "The picture is damaged and cannot be read: save it anew.")
+    return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a JPEG, PNG or WebP file names; None for anything else."""
+    try:
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = struct.unpack(">II", data[16:24])
+            return width, height
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp_size(data)
+        if data.startswith(b"\xff\xd8\xff"):
+            return _jpeg_size(data)
+    except (struct.error, IndexError):
+        pass
+    return None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        width, height = struct.unpack("<HH", data[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker in _SIZED_FRAMES:
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        if marker == 0xFF:  # padding
+            at += 1
+        elif 0xD0 <= marker <= 0xD8 or marker == 0x01:
+            at += 2
+        else:
+            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    return None

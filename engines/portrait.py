@@ -1,0 +1,189 @@
+"""An avatar from a portrait: find the face, fit the head, frame the picture, write the pack.
+
+The head mesh is first fitted as a person (`engines.face_fit`) and then bent until its keypoints lie on the picture's.
+A mouth that stands open in the picture is told apart from the person: the pack says both where the picture shows each
+vertex and what the head is like at rest, lips sealed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import FloatArray
+from engines.face_basis import FaceBasis
+from engines.face_fit import FaceFit, fit_face
+from engines.head_bend import bend
+from engines.head_mesh import Camera, HeadMesh
+from engines.keypoints import KEYPOINT_NAMES
+from engines.landmarks import TRACKED, Crop, Face, LandmarkFinder
+from engines.media import FRAME_SIZE
+
+SMALLEST_FACE, SMALL_FACE = 100.0, 200.0
+"""Pixels from the chin to the hairline below which a face is refused, and below which the avatar will look soft."""
+FACE_HEIGHT: Final = 1.85
+"""Decimetres of the same."""
+WIDEST_YAW, WIDEST_PITCH = np.radians(24.0), np.radians(20.0)
+"""How far a head may be turned away."""
+LEAST_SHARPNESS: Final = 0.12
+LARGEST_MISFIT: Final = 0.075
+"""Decimetres between keypoints and fitted head beyond which the keypoints are no face's."""
+DRAGGED: Final = 0.25
+"""Decimetres around a dragged point over which its neighbours follow."""
+
+_ROW: Final = {KEYPOINT_NAMES[index]: row for row, index in enumerate(TRACKED)}
+
+
+class NoPortrait(ValueError):
+    """The picture cannot become an avatar: `code` for programs, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A fitted portrait. `picture` uint8 RGB (512, 512, 3) as `camera` sees the head; `mesh` at rest; `pictured`
+    float32 (V, 3), its vertices as the picture shows them, or None where that is at rest; `points` float32 (P, 2), the
+    tracked keypoints in [-1, 1] of the picture; `crop`, the square of the photo that it is; `notes` for the person."""
+
+    picture: NDArray[np.uint8]
+    mesh: HeadMesh
+    camera: Camera
+    pictured: FloatArray | None
+    points: FloatArray
+    crop: Crop
+    notes: tuple[str, ...]
+
+
+def make_portrait(
+    photo: NDArray[np.uint8],
+    finder: LandmarkFinder,
+    basis: FaceBasis,
+    moved: Mapping[str, tuple[float, float]] | None = None,
+) -> Portrait:
+    """Turn `photo` uint8 RGB (h, w, 3) into a portrait. `moved` names keypoints and says where, in pixels, they really
+    are. Raises `NoPortrait`."""
+    face, notes = choose_face(photo, finder)
+    points, doubt = face.points, face.doubt
+    if moved:
+        points, doubt = drag(points, doubt, face.crop.side / 2.6, moved)
+    fit = fit_face(basis, points, doubt, face.roll)
+    check_fit(photo, face, fit, certain=bool(moved))
+    height = fit.pixels_per_decimetre * FACE_HEIGHT
+    if height < SMALL_FACE:
+        notes = (*notes, f"The face is only about {height:.0f} pixels high: the avatar will look soft.")
+    places = fit.crop.to_crop(points)
+    mesh, pictured = bend(basis, fit, places, doubt / fit.pixels_per_decimetre)
+    return Portrait(frame(photo, fit.crop), mesh, fit.camera, pictured, places, fit.crop, notes)
+
+
+def choose_face(photo: NDArray[np.uint8], finder: LandmarkFinder) -> tuple[Face, tuple[str, ...]]:
+    """The largest face, and a note when there are others. Raises `NoPortrait`."""
+    faces = finder.find(photo)
+    if not faces:
+        raise NoPortrait(
+            "no_face",
+            "No face was found. Use a picture of one person from the front, well lit, with nothing over the face.",
+        )
+    notes = (f"{len(faces)} faces were found; the largest was taken.",) if len(faces) > 1 else ()
+    return faces[0], notes
+
+
+def check_fit(photo: NDArray[np.uint8], face: Face, fit: FaceFit, certain: bool = False) -> None:
+    """Raise `NoPortrait` with the reason when the face cannot be animated well; `certain` skips doubts about the
+    keypoints, because a person has set them."""
+    height = fit.pixels_per_decimetre * FACE_HEIGHT
+    if height < SMALLEST_FACE:
+        raise NoPortrait(
+            "too_small",
+            f"The face is about {height:.0f} pixels high; at least {SMALLEST_FACE:.0f} are needed. "
+            "Use a larger picture or one taken from nearer.",
+        )
+    if abs(fit.yaw) > WIDEST_YAW or abs(fit.pitch) > WIDEST_PITCH:
+        sides = f"{abs(np.degrees(fit.yaw)):.0f} degrees to the side"
+        heights = f"{abs(np.degrees(fit.pitch)):.0f} degrees {'up' if fit.pitch < 0 else 'down'}"
+        away = sides if abs(fit.yaw) > WIDEST_YAW else heights
+        raise NoPortrait("too_turned", f"The head is turned about {away}. Use a picture that looks at the camera.")
+    if sharpness(photo, fit) < LEAST_SHARPNESS:
+        raise NoPortrait("too_blurred", "The face is out of focus or moved. Use a sharper picture.")
+    if certain:
+        return
+    unit = fit.pixels_per_decimetre
+    lids = face.doubt[[row for name, row in _ROW.items() if name.startswith("lid")]].mean() / unit
+    rest = np.median(face.doubt) / unit
+    if lids > 0.06 and lids > 1.5 * rest:
+        raise NoPortrait("eyes_hidden", "The eyes cannot be seen. Take off dark glasses and keep hair off the eyes.")
+    if fit.misfit > LARGEST_MISFIT:
+        raise NoPortrait("unclear", "What looks like a face does not fit a head. Use a clear picture from the front.")
+
+
+def sharpness(photo: NDArray[np.uint8], fit: FaceFit) -> float:
+    """How much of the face's contrast lies in fine detail: about 0 for a blurred picture, above 0.2 for a sharp one."""
+    size = 256
+    inner = replace(fit.crop, side=fit.crop.side * 0.45)
+    grey = cv2.cvtColor(_resampled(photo, inner, size), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = grey - cv2.GaussianBlur(grey, (0, 0), 2.0)
+    broad = cv2.GaussianBlur(grey, (0, 0), 2.0) - cv2.GaussianBlur(grey, (0, 0), 12.0)
+    return float(fine.std() / (broad.std() + 1e-3))
+
+
+def drag(
+    points: FloatArray, doubt: FloatArray, unit: float, moved: Mapping[str, tuple[float, float]]
+) -> tuple[FloatArray, FloatArray]:
+    """Points (P, 2) and doubts (P,) after a person moved some, with neighbours that follow; `unit` is a decimetre in
+    pixels. Raises `NoPortrait` for a name that is not tracked."""
+    unknown = sorted(set(moved) - set(_ROW))
+    if unknown:
+        raise NoPortrait("unknown_point", f"There is no point {unknown[0][:40]!r}")
+    rows = [_ROW[name] for name in moved]
+    places = np.array(list(moved.values()), np.float32)
+    distance = np.linalg.norm(points[:, None] - points[rows], axis=2) / (DRAGGED * unit)
+    nearness = np.exp(-(distance**2) / 2)
+    shift = places - points[rows]
+    own = np.linalg.solve(nearness[rows] + 1e-3 * np.eye(len(rows)), shift)
+    carried = points + nearness @ own
+    carried[rows] = places
+    certain = doubt.copy()
+    certain[rows] = 0.0
+    return carried.astype(np.float32), certain
+
+
+def frame(photo: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+    """`crop` of `photo` as RGB (512, 512, 3); what lies beyond the picture is its mirror image, ever more blurred."""
+    picture = _resampled(photo, crop, FRAME_SIZE)
+    inside = np.full(photo.shape[:2], 255, np.uint8)
+    matrix = _centred(crop.matrix(FRAME_SIZE))
+    inside = cv2.warpAffine(inside, matrix, (FRAME_SIZE, FRAME_SIZE))
+    if inside.min() < 255:
+        distance = cv2.distanceTransform((inside < 255).astype(np.uint8), cv2.DIST_L2, 5)
+        for sigma, begin in ((4.0, 2.0), (12.0, 16.0), (32.0, 48.0)):
+            share = np.clip((distance - begin / 2) / begin, 0, 1)[..., None]
+            picture = (
+                picture + (cv2.GaussianBlur(picture, (0, 0), sigma) - picture.astype(np.float32)) * share
+            ).astype(np.uint8)
+    return picture
+
+
+def _centred(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix between pixel edges as one between pixel centres, as OpenCV counts."""
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    return shifted
+
+
+def _resampled(photo: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]:
+    shrink = max(1.0, crop.side / size)
+    if shrink > 1.0:
+        photo = np.asarray(
+            cv2.resize(photo, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8
+        )
+        crop = Crop(crop.x / shrink, crop.y / shrink, crop.side / shrink, crop.roll)
+    warped = cv2.warpAffine(
+        photo, _centred(crop.matrix(size)), (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(warped, np.uint8)

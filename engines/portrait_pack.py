@@ -1,0 +1,185 @@
+"""Avatar packs that people make of photos: written, fitted anew, listed, deleted.
+
+Beside what every pack holds (`engines.avatar`), such a pack keeps `photo.jpg`, the part of the photo around the head
+without its metadata, and `fit.json`: which square of it the avatar shows, where the keypoints lie and which of them a
+person has moved.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.avatar import AVATARS, Avatar, list_avatars, load_avatar
+from engines.backend import Backend
+from engines.face_basis import FaceBasis
+from engines.face_geometry import Interior
+from engines.landmarks import TRACKED_NAMES, Crop, LandmarkFinder
+from engines.openvino_backend import OpenVinoBackend
+from engines.pictures import MOST_BYTES, read_picture
+from engines.portrait import NoPortrait, Portrait, choose_face, make_portrait
+
+THUMBNAIL_SIZE: Final = 192
+PHOTO_SIDE: Final = 2048
+"""Pixels at most on a side of the part of the photo that is kept."""
+AROUND: Final = 2.2
+"""Side of that part, in sides of the face's crop."""
+HANDLES: Final = tuple(
+    name
+    for name in TRACKED_NAMES
+    if re.fullmatch(
+        r"lid_(left|right)_[0246]|brow_\w+|nose_(tip|base)|alar_\w+|mouth_corner_\w+|lip_(upper|lower)_outer_(middle|left_0|right_0)"
+        r"|lip_(upper|lower)_inner_middle|chin|outline_(left|right)_[1-4]|forehead",
+        name,
+    )
+)
+"""The keypoints that a person can tell and move in a picture."""
+LONGEST_NAME: Final = 40
+LICENCE: Final = "Made from a photo by the person who runs this server: its rights are theirs to clear."
+
+
+def user_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where people's own avatars lie unless a setting says otherwise: below XDG_DATA_HOME."""
+    data = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data) / "visavis" / "avatars"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A pack that was written: its `id`; `points`, keypoint names with places as fractions (x, y) of the picture;
+    `notes` for the person."""
+
+    id: str
+    points: dict[str, tuple[float, float]]
+    notes: tuple[str, ...]
+
+
+class AvatarMaker:
+    """Makes at most `most` packs in `folder`, with networks of its own, loaded when first needed: for one thread at a
+    time."""
+
+    most_bytes: int = MOST_BYTES
+    handles: tuple[str, ...] = HANDLES
+
+    def __init__(self, folder: Path, most: int = 50, backend: Backend | None = None) -> None:
+        self.folder, self._most, self._backend = folder, most, backend
+
+    @cached_property
+    def _finder(self) -> LandmarkFinder:
+        return LandmarkFinder(self._backend or OpenVinoBackend("f32"))
+
+    @cached_property
+    def _basis(self) -> FaceBasis:
+        return FaceBasis.load()
+
+    def list(self) -> list[str]:
+        """Names of the packs, sorted."""
+        return list_avatars(self.folder)
+
+    def load(self, id: str) -> Avatar:
+        """Read a pack. Raises `UnknownAvatar` and `ValueError`."""
+        return load_avatar(id, self.folder)
+
+    def create(self, data: bytes, name: str = "") -> Made:
+        """A new avatar from the bytes of a picture. Raises `BadPicture` and `NoPortrait`."""
+        if len(self.list()) >= self._most:
+            raise NoPortrait("too_many", f"There are {self._most} avatars made of photos already: delete some first.")
+        photo = read_picture(data)
+        face, notes = choose_face(photo, self._finder)
+        photo = _around(photo, face.crop)
+        portrait = make_portrait(photo, self._finder, self._basis)
+        name = " ".join(name.split())[:LONGEST_NAME] or "My portrait"
+        id = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'portrait'}-{secrets.token_hex(3)}"
+        unfinished = self.folder / f".{id}"
+        unfinished.mkdir(parents=True)
+        try:
+            cv2.imwrite(str(unfinished / "photo.jpg"), photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            made = self._write(unfinished, name, portrait, {}, notes)
+            unfinished.rename(self.folder / id)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        return Made(id, made.points, made.notes)
+
+    def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> Made:
+        """Fit an avatar anew with some keypoints `moved`, given as fractions of its picture; what was moved before
+        stays moved. Raises `NoPortrait`, and `KeyError` when no such avatar was made here."""
+        pack = self._pack(id)
+        fit = json.loads((pack / "fit.json").read_text())
+        crop = Crop(**fit["crop"])
+        places = np.array(list(moved.values()), np.float32).reshape(-1, 2) * 2 - 1
+        pins = dict(fit["moved"]) | dict(zip(moved, crop.to_picture(places).tolist(), strict=True))
+        photo = read_picture((pack / "photo.jpg").read_bytes())
+        portrait = make_portrait(photo, self._finder, self._basis, pins)
+        name = json.loads((pack / "avatar.json").read_text())["name"]
+        made = self._write(pack, name, portrait, pins, ())
+        return Made(id, made.points, made.notes)
+
+    def points(self, id: str) -> Made:
+        """Where the keypoints of an avatar lie. Raises `KeyError`."""
+        fit = json.loads((self._pack(id) / "fit.json").read_text())
+        return Made(id, {name: (x, y) for name, (x, y) in fit["points"].items()}, ())
+
+    def delete(self, id: str) -> None:
+        """Remove a pack for good. Raises `KeyError`."""
+        shutil.rmtree(self._pack(id))
+
+    def _pack(self, id: str) -> Path:
+        if id not in list_avatars(self.folder) or not (self.folder / id / "fit.json").is_file():
+            raise KeyError(id)
+        return self.folder / id
+
+    def _write(
+        self, pack: Path, name: str, portrait: Portrait, moved: Mapping[str, Any], notes: tuple[str, ...]
+    ) -> Made:
+        about = {
+            "name": name,
+            "description": "Made from a photo.",
+            "licence": LICENCE,
+            "camera": asdict(portrait.camera),
+        }
+        portrait.mesh.save(pack / "mesh.npz")
+        (pack / "pictured.npy").unlink(missing_ok=True)
+        if portrait.pictured is not None:
+            np.save(pack / "pictured.npy", portrait.pictured.astype(np.float32))
+        picture = portrait.picture[..., ::-1]
+        cv2.imwrite(str(pack / "source.png"), picture)
+        small = cv2.resize(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(pack / "thumbnail.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        _write_interior(pack, len(portrait.mesh.neutral))
+        fractions = ((portrait.points + 1) / 2).tolist()
+        points = {name: (float(x), float(y)) for name, (x, y) in zip(TRACKED_NAMES, fractions, strict=True)}
+        fit = {"crop": asdict(portrait.crop), "points": points, "moved": dict(moved)}
+        (pack / "fit.json").write_text(json.dumps(fit) + "\n")
+        (pack / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
+        return Made(pack.name, points, (*notes, *portrait.notes))
+
+
+def _around(photo: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+    """The upright part of `photo` around a face, no side above `PHOTO_SIDE`."""
+    half = crop.side * AROUND / 2
+    height, width = photo.shape[:2]
+    left, right = max(0, int(crop.x - half)), min(width, int(crop.x + half))
+    top, bottom = max(0, int(crop.y - half)), min(height, int(crop.y + half))
+    part = photo[top:bottom, left:right]
+    shrink = max(part.shape[:2]) / PHOTO_SIDE
+    if shrink > 1:
+        part = np.asarray(cv2.resize(part, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(part)
+
+
+def _write_interior(pack: Path, vertices: int) -> None:
+    """The mouth's inside of an avatar that ships: teeth and tongue are anybody's."""
+    interior = Interior.load(AVATARS / list_avatars()[0])
+    np.savez_compressed(pack / "interior.npz", uv=interior.uv[:vertices].astype(np.float16))
+    cv2.imwrite(str(pack / "interior.png"), interior.texture[..., ::-1])

@@ -1,0 +1,153 @@
+"""Avatars of people's own over HTTP: a photo goes up, an avatar comes back with the points on which it was fitted.
+
+    OPTIONS /v1/avatars               204 Allow: GET, POST where photos are taken, GET alone where not
+    POST    /v1/avatars?name=         201 {"id", "points", "handles", "notes"}; the body is a JPEG, PNG or WebP file
+    GET     /v1/avatars/{id}/points   200 the same
+    PUT     /v1/avatars/{id}/points   200 the same, fitted anew; the body is {"points": {"chin": [0.51, 0.83]}}
+    DELETE  /v1/avatars/{id}          204
+
+Points are fractions (x, y) of the avatar's picture, y down; `handles` names those that a person can tell and move. The
+photo is kept, without its metadata, as far as it shows the head, so that it can be fitted anew. Whoever may call this
+server sees every avatar on it.
+
+Errors, as everywhere, are JSON (`{"error", "message"}`): 404 unknown_avatar, 409 in_use, 413 too_large,
+415 not_a_picture, 422 no_face | too_small | too_turned | too_blurred | eyes_hidden | unclear | too_many |
+unknown_point | bad_points, 429 busy.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from realtime.engine import Avatar, Made, Maker
+from realtime.offer import OfferError
+from realtime.sessions import Sessions
+from realtime.signaling import Problem, bearer
+
+MOST_WAITING: Final = 3
+"""Photos at a time, the one being fitted included."""
+UPLOAD_SECONDS: Final = 60.0
+_STATUS: Final = {"too_large": 413, "not_a_picture": 415}
+Result = TypeVar("Result")
+Fraction = Annotated[float, Field(ge=-0.5, le=1.5)]
+
+
+class Moved(BaseModel):
+    """Keypoints that a person has moved, by name, and where they are now."""
+
+    points: dict[Annotated[str, Field(max_length=40)], tuple[Fraction, Fraction]] = Field(max_length=200)
+
+
+class Fitted(BaseModel):
+    """An avatar that was made of a photo."""
+
+    id: str
+    points: dict[str, tuple[float, float]]
+    handles: list[str]
+    notes: list[str]
+
+
+class Uploads:
+    """The avatars that people make while the server runs: they join `sessions`' avatars. Close it at the end."""
+
+    def __init__(self, sessions: Sessions, maker: Maker) -> None:
+        self._sessions, self.maker = sessions, maker
+        self._worker = ThreadPoolExecutor(1, "portrait")
+        self._waiting = 0
+
+    def close(self) -> None:
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    async def create(self, data: bytes, name: str) -> Fitted:
+        return await self._fitted(lambda: self.maker.create(data, name))
+
+    async def refit(self, id: str, moved: Moved) -> Fitted:
+        return await self._fitted(lambda: self.maker.refit(id, moved.points))
+
+    async def points(self, id: str) -> Fitted:
+        return self._describe(await self._work(lambda: self.maker.points(id)))
+
+    async def delete(self, id: str) -> None:
+        if id == self._sessions.resources.settings.avatar:
+            raise OfferError(409, "in_use", "This is the server's default avatar")
+        await self._work(lambda: self.maker.delete(id))
+        self._sessions.resources.avatars.pop(id, None)
+
+    async def _fitted(self, make: Callable[[], Made]) -> Fitted:
+        def both() -> tuple[Made, Avatar]:
+            made = make()
+            return made, self.maker.load(made.id)
+
+        made, avatar = await self._work(both)
+        self._sessions.resources.avatars[made.id] = avatar
+        return self._describe(made)
+
+    def _describe(self, made: Made) -> Fitted:
+        return Fitted(id=made.id, points=dict(made.points), handles=list(self.maker.handles), notes=list(made.notes))
+
+    async def _work(self, job: Callable[[], Result]) -> Result:
+        if self._waiting >= MOST_WAITING:
+            raise OfferError(429, "busy", "Other photos are being fitted: try again in a few seconds")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+        except KeyError as error:
+            raise OfferError(404, "unknown_avatar", "There is no such avatar made of a photo") from error
+        except ValueError as error:
+            code = str(getattr(error, "code", "unclear"))
+            raise OfferError(_STATUS.get(code, 422), code, str(error)) from error
+        finally:
+            self._waiting -= 1
+
+
+def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
+    """The routes; without `uploads` only the one that says so."""
+    router = APIRouter(prefix="/v1/avatars", dependencies=[Depends(bearer(token))])
+    methods = "GET" if uploads is None else "GET, POST"
+
+    @router.options("", status_code=204, response_class=Response, include_in_schema=False)
+    async def upload_options() -> Response:
+        return Response(status_code=204, headers={"Allow": f"{methods}, OPTIONS"})
+
+    if uploads is None:
+        return router
+    errors: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 404, 413, 415, 422, 429)}
+    image = {"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string"}}}}}
+
+    @router.post("", status_code=201, summary="Make an avatar of a photo", responses=errors, openapi_extra=image)
+    async def create_avatar(request: Request, response: Response, name: str = "") -> Fitted:
+        fitted = await uploads.create(await _read(request, uploads.maker.most_bytes), name)
+        response.headers["Location"] = f"/v1/avatars/{fitted.id}"
+        return fitted
+
+    @router.get("/{id}/points", summary="Where an avatar's keypoints lie", responses=errors)
+    async def get_points(id: str) -> Fitted:
+        return await uploads.points(id)
+
+    @router.put("/{id}/points", summary="Move keypoints and fit anew", responses=errors)
+    async def move_points(id: str, moved: Moved) -> Fitted:
+        return await uploads.refit(id, moved)
+
+    @router.delete("/{id}", status_code=204, summary="Delete an avatar made of a photo", responses=errors)
+    async def delete_avatar(id: str) -> None:
+        await uploads.delete(id)
+
+    return router
+
+
+async def _read(request: Request, most: int) -> bytes:
+    """The body, at most `most` bytes, within a minute."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise OfferError(413, "too_large", f"The file is larger than {most >> 20} MB: save it smaller")
+    except TimeoutError as error:
+        raise OfferError(408, "too_slow", f"The file did not arrive within {UPLOAD_SECONDS:.0f} seconds") from error
+    return bytes(body)

@@ -1,0 +1,134 @@
+"""The values of the controls as they travel in JSON: read and checked, and told again."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, Final
+
+import numpy as np
+
+from engines.controls import MAX_ALPHA, MAX_STYLE, ROUNDING, Controls
+from engines.emotion import EMOTIONS
+from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, FloatArray
+from engines.media import HeadPose
+
+_POSE_LIMIT: Final = 0.6
+_SHIFT_LIMIT: Final = 1.0
+_GAZE_LIMIT: Final = 0.5
+_LARGEST: Final = sys.float_info.max
+
+
+class ControlError(ValueError):
+    """A message that cannot be followed; `code` and the text go back in an `error` event."""
+
+    def __init__(self, message: str, code: str = "bad_message") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def number(value: Any, name: str, limit: float, low: float | None = None) -> float:
+    """`value` as a float from `low` (else -`limit`) to `limit`. Raises `ControlError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise ControlError(f'"{name}" must be a finite number')
+    low = -limit if low is None else low
+    if not low <= value <= limit:
+        raise ControlError(f'"{name}" is {value:g}: choose {low:g} to {limit:g}')
+    return float(value)
+
+
+def coefficients(values: Any) -> dict[str, float]:
+    """Coefficients by ARKit's names. Raises `ControlError`."""
+    if not isinstance(values, dict):
+        raise ControlError('"values" must be an object with coefficients by name')
+    unknown = sorted(set(values) - set(EXPRESSION_INDEX))
+    if unknown:
+        raise ControlError(f'"values" takes ARKit\'s names and tongueUp (unknown: {", ".join(unknown)[:80]})')
+    return {name: number(value, f"values.{name}", 1.0, 0.0) for name, value in values.items()}
+
+
+def _axes(value: Any, name: str, limits: dict[str, float]) -> list[float]:
+    if not isinstance(value, dict) or not value or set(value) - set(limits):
+        raise ControlError(f'"{name}" must be null or an object with {", ".join(limits)}')
+    return [number(value.get(axis, 0.0), f"{name}.{axis}", limit) for axis, limit in limits.items()]
+
+
+def _alpha(value: Any) -> float:
+    return number(value, "alpha", MAX_ALPHA, 0.0)
+
+
+def _pucker(value: Any) -> float:
+    return number(value, "pucker", MAX_STYLE, 0.0)
+
+
+def _spread(value: Any) -> float:
+    return number(value, "spread", MAX_STYLE, 0.0)
+
+
+def _pose(value: Any) -> HeadPose | None:
+    if value is None:
+        return None
+    turns, shifts = dict.fromkeys(("pitch", "yaw", "roll"), _POSE_LIMIT), dict.fromkeys("xyz", _SHIFT_LIMIT)
+    return HeadPose.from_vector(np.array(_axes(value, "pose", turns | shifts)))
+
+
+def _gaze(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    pitch, yaw = _axes(value, "gaze", {"pitch": _GAZE_LIMIT, "yaw": _GAZE_LIMIT})
+    return pitch, yaw
+
+
+def _emotion(value: Any) -> dict[str, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) - set(EMOTIONS):
+        raise ControlError(f'"emotion" must be null or an object with intensities of {", ".join(EMOTIONS)}')
+    intensities = {name: number(intensity, f"emotion.{name}", 1.0, 0.0) for name, intensity in value.items()}
+    if (together := sum(intensities.values())) > 1.0 + ROUNDING:
+        raise ControlError(f"The emotions come to {together:g} together: choose at most 1")
+    return intensities
+
+
+def _blink(value: Any) -> float | None:
+    return None if value is None else number(value, "blink", 1.0, 0.0)
+
+
+READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "alpha": _alpha,
+    "pucker": _pucker,
+    "spread": _spread,
+    "pose": _pose,
+    "gaze": _gaze,
+    "blink": _blink,
+    "emotion": _emotion,
+}
+"""What `set` can set, each with the reader of its value; they raise `ControlError`."""
+
+
+def controls_values(controls: Controls) -> dict[str, Any]:
+    """`controls` by the names of `set`, ready for JSON."""
+    return {item.name: plain(getattr(controls, item.name)) for item in fields(controls)}
+
+
+def plain(value: Any) -> Any:
+    """A value of the controls as `set` takes it."""
+    if isinstance(value, HeadPose):
+        return pose_values(value)
+    if isinstance(value, tuple):
+        return gaze_values(value)
+    return value
+
+
+def expression_values(expression: FloatArray) -> dict[str, float]:
+    """The coefficients worth telling, by name."""
+    told = zip(EXPRESSION_NAMES, expression.tolist(), strict=True)
+    return {name: round(value, 4) for name, value in told if value > 0.001}
+
+
+def pose_values(pose: HeadPose) -> dict[str, float]:
+    names = ("pitch", "yaw", "roll", "x", "y", "z")
+    return {name: round(value, 4) for name, value in zip(names, pose.vector().tolist(), strict=True)}
+
+
+def gaze_values(gaze: tuple[float, float]) -> dict[str, float]:
+    return {"pitch": round(gaze[0], 4), "yaw": round(gaze[1], 4)}
