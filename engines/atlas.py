@@ -14,6 +14,8 @@ FIGURE, AIR, BACKDROP = 0, 1, 2
 """Which of the pictures, from the top: for what the mesh covers, the figure with its colours drawn out beyond its
 outline; for what it does not, the picture as it is, with stray hair; and for what is uncovered, the wall without the
 figure."""
+OUTLINE: Final = 2
+"""Pixels that the outline is wide."""
 HALO: Final = 6
 """Pixels outside it up to which it may show hair."""
 
@@ -24,16 +26,17 @@ def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArra
     return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, cv2.dilate(covered, disc))])
 
 
-def _drawn_out(picture: NDArray[np.uint8], inside: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every pixel takes the colour of the nearest one `inside`."""
+def _drawn_out(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every pixel that is not `covered` takes the colour of the nearest one that is, and not just at the outline, where
+    pixels are half wall."""
+    inside = cv2.erode(covered, np.ones((2 * OUTLINE + 1, 2 * OUTLINE + 1), np.uint8))
     rows, columns = np.nonzero(inside)
     if not len(rows):
         return picture
     _, label = cv2.distanceTransformWithLabels(1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     nearest = np.empty(label.max() + 1, np.int64)
     nearest[label[rows, columns]] = rows * picture.shape[1] + columns
-    drawn: NDArray[np.uint8] = picture.reshape(-1, 3)[nearest[label]]
-    return drawn
+    return np.where(covered[..., None] > 0, picture, picture.reshape(-1, 3)[nearest[label]])
 
 
 def _filled(picture: NDArray[np.uint8], hole: NDArray[np.uint8]) -> NDArray[np.uint8]:
