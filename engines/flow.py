@@ -124,9 +124,7 @@ def view_source(points: FloatArray, triangles: NDArray[np.int32], size: int) -> 
     return SourceView(raster.pixels, covered.astype(np.uint8), np.asarray(depth, np.float32))
 
 
-def flow_to_source(
-    raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView
-) -> Flow:
+def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
     """Flow of the whole picture.
 
     Outside the mesh the flow of the nearest seen surface goes on (stray hair follows the head) and fades; where it
@@ -234,10 +232,10 @@ def _trace(
             sy = plane[3] + u * plane[4] + v * plane[5]
             column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
             trust = np.float32(0.02)
-            if parts[t] < first_inside or parts[t] > last_inside:
-                if plane[6] + u * plane[7] + v * plane[8] < source_depth[row, column]:
-                    trust = np.float32(1)
-                    seen[y, x] = 255
+            inside = parts[t] >= first_inside and parts[t] <= last_inside
+            if not inside and plane[6] + u * plane[7] + v * plane[8] < source_depth[row, column]:
+                trust = np.float32(1)
+                seen[y, x] = 255
             if (x & 1) == 0 and (y & 1) == 0:
                 into = weighted[y // cell, x // cell]
                 into[0] += (sx - u) * trust

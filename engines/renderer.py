@@ -46,11 +46,14 @@ class SourceCache:
     def __init__(self, backend: Backend, weights: Path) -> None:
         self._encoder = backend.load(weights / "renderer_source.onnx")
         self._sources: dict[str, Source] = {}
-        self._lock = threading.Lock()
+        self._encoding = threading.Lock()
 
     def get(self, avatar: Avatar) -> Source:
-        """Encode `avatar` the first time it is asked for."""
-        with self._lock:
+        """Encode `avatar` the first time it is asked for; meanwhile nobody waits who asks for another."""
+        source = self._sources.get(avatar.content_hash)
+        if source is not None:
+            return source
+        with self._encoding:
             if avatar.content_hash not in self._sources:
                 self._sources[avatar.content_hash] = self.encode(avatar.picture, avatar.geometry)
             return self._sources[avatar.content_hash]
@@ -89,9 +92,7 @@ def warp(atlas: NDArray[np.uint8], geometry: FaceGeometry) -> NDArray[np.uint8]:
     return warped
 
 
-def painter_inputs(
-    source: SourceGeometry, geometry: FaceGeometry, warped: NDArray[np.uint8]
-) -> dict[str, FloatArray]:
+def painter_inputs(source: SourceGeometry, geometry: FaceGeometry, warped: NDArray[np.uint8]) -> dict[str, FloatArray]:
     """What the painter takes of a frame (see `networks.compact_renderer`), for training and serving alike."""
     size = (MAIN_SIZE, MAIN_SIZE)
     small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)

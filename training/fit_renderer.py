@@ -128,7 +128,12 @@ def main() -> None:
     }
 
     def save() -> None:
-        state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+        state = {
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+        }
         state |= {"keypoints": count, "record": record}
         torch.save(state, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
