@@ -21,6 +21,7 @@ from engines.head_mesh import Camera, HeadMesh
 from engines.keypoints import KEYPOINT_NAMES
 from engines.landmarks import TRACKED, Crop, Face, LandmarkFinder
 from engines.media import FRAME_SIZE
+from engines.silhouette import dressed
 
 SMALLEST_FACE, SMALL_FACE = 100.0, 200.0
 """Pixels from the chin to the hairline below which a face is refused, and below which the avatar will look soft."""
@@ -61,14 +62,11 @@ class Portrait:
 
 
 def make_portrait(
-    photo: NDArray[np.uint8],
-    finder: LandmarkFinder,
-    basis: FaceBasis,
-    moved: Mapping[str, tuple[float, float]] | None = None,
+    photo: NDArray[np.uint8], face: Face, basis: FaceBasis, moved: Mapping[str, tuple[float, float]] | None = None
 ) -> Portrait:
-    """Turn `photo` uint8 RGB (h, w, 3) into a portrait. `moved` names keypoints and says where, in pixels, they really
-    are. Raises `NoPortrait`."""
-    face, notes = choose_face(photo, finder)
+    """Turn the `face` of `photo` uint8 RGB (h, w, 3) into a portrait. `moved` names keypoints and says where they
+    really are, in pixels. Raises `NoPortrait`."""
+    notes: tuple[str, ...] = ()
     points, doubt = face.points, face.doubt
     if moved:
         points, doubt = drag(points, doubt, face.crop.side / 2.6, moved)
@@ -76,10 +74,12 @@ def make_portrait(
     check_fit(photo, face, fit, certain=bool(moved))
     height = fit.pixels_per_decimetre * FACE_HEIGHT
     if height < SMALL_FACE:
-        notes = (*notes, f"The face is only about {height:.0f} pixels high: the avatar will look soft.")
+        notes = (f"The face is only about {height:.0f} pixels high: the avatar will look soft.",)
     places = fit.crop.to_crop(points)
     mesh, pictured = bend(basis, fit, places, doubt / fit.pixels_per_decimetre)
-    return Portrait(frame(photo, fit.crop), mesh, fit.camera, pictured, places, fit.crop, notes)
+    picture = frame(photo, fit.crop)
+    mesh, pictured = dressed(mesh, pictured, fit.camera, picture)
+    return Portrait(picture, mesh, fit.camera, pictured, places, fit.crop, notes)
 
 
 def choose_face(photo: NDArray[np.uint8], finder: LandmarkFinder) -> tuple[Face, tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """Avatar packs that people make of photos: written, fitted anew, listed, deleted.
 
 Beside what every pack holds (`engines.avatar`), such a pack keeps `photo.jpg`, the part of the photo around the head
-without its metadata, and `fit.json`: which square of it the avatar shows, where the keypoints lie and which of them a
-person has moved.
+without its metadata, and `fit.json`: which square of it the avatar shows, where the keypoints were found and lie, and
+which of them a person has moved.
 """
 
 import json
@@ -24,7 +24,7 @@ from engines.avatar import AVATARS, Avatar, list_avatars, load_avatar
 from engines.backend import Backend
 from engines.face_basis import FaceBasis
 from engines.face_geometry import Interior
-from engines.landmarks import TRACKED_NAMES, Crop, LandmarkFinder
+from engines.landmarks import TRACKED_NAMES, Crop, Face, LandmarkFinder
 from engines.openvino_backend import OpenVinoBackend
 from engines.pictures import MOST_BYTES, read_picture
 from engines.portrait import NoPortrait, Portrait, choose_face, make_portrait
@@ -96,15 +96,15 @@ class AvatarMaker:
             raise NoPortrait("too_many", f"There are {self._most} avatars made of photos already: delete some first.")
         photo = read_picture(data)
         face, notes = choose_face(photo, self._finder)
-        photo = _around(photo, face.crop)
-        portrait = make_portrait(photo, self._finder, self._basis)
+        photo, face = _around(photo, face)
+        portrait = make_portrait(photo, face, self._basis)
         name = " ".join(name.split())[:LONGEST_NAME] or "My portrait"
         id = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'portrait'}-{secrets.token_hex(3)}"
         unfinished = self.folder / f".{id}"
         unfinished.mkdir(parents=True)
         try:
             cv2.imwrite(str(unfinished / "photo.jpg"), photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-            made = self._write(unfinished, name, portrait, {}, notes)
+            made = self._write(unfinished, name, face, portrait, {}, notes)
             unfinished.rename(self.folder / id)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -120,9 +120,10 @@ class AvatarMaker:
         places = np.array(list(moved.values()), np.float32).reshape(-1, 2) * 2 - 1
         pins = dict(fit["moved"]) | dict(zip(moved, crop.to_picture(places).tolist(), strict=True))
         photo = read_picture((pack / "photo.jpg").read_bytes())
-        portrait = make_portrait(photo, self._finder, self._basis, pins)
+        face = Face(np.array(fit["found"], np.float32), np.array(fit["doubt"], np.float32), fit["presence"])
+        portrait = make_portrait(photo, face, self._basis, pins)
         name = json.loads((pack / "avatar.json").read_text())["name"]
-        made = self._write(pack, name, portrait, pins, ())
+        made = self._write(pack, name, face, portrait, pins, ())
         return Made(id, made.points, made.notes)
 
     def points(self, id: str) -> Made:
@@ -140,7 +141,7 @@ class AvatarMaker:
         return self.folder / id
 
     def _write(
-        self, pack: Path, name: str, portrait: Portrait, moved: Mapping[str, Any], notes: tuple[str, ...]
+        self, pack: Path, name: str, face: Face, portrait: Portrait, moved: Mapping[str, Any], notes: tuple[str, ...]
     ) -> Made:
         about = {
             "name": name,
@@ -156,26 +157,35 @@ class AvatarMaker:
         cv2.imwrite(str(pack / "source.png"), picture)
         small = cv2.resize(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(pack / "thumbnail.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 90])
-        _write_interior(pack, len(portrait.mesh.neutral))
+        _write_interior(pack, portrait.mesh.deltas.shape[1])
         fractions = ((portrait.points + 1) / 2).tolist()
         points = {name: (float(x), float(y)) for name, (x, y) in zip(TRACKED_NAMES, fractions, strict=True)}
-        fit = {"crop": asdict(portrait.crop), "points": points, "moved": dict(moved)}
+        fit = {
+            "crop": asdict(portrait.crop),
+            "points": points,
+            "moved": dict(moved),
+            "found": face.points.tolist(),
+            "doubt": face.doubt.tolist(),
+            "presence": face.presence,
+        }
         (pack / "fit.json").write_text(json.dumps(fit) + "\n")
         (pack / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
         return Made(pack.name, points, (*notes, *portrait.notes))
 
 
-def _around(photo: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
-    """The upright part of `photo` around a face, no side above `PHOTO_SIDE`."""
+def _around(photo: NDArray[np.uint8], face: Face) -> tuple[NDArray[np.uint8], Face]:
+    """The upright part of `photo` around `face`, no side above `PHOTO_SIDE`, and the face in it."""
+    crop = face.crop
     half = crop.side * AROUND / 2
     height, width = photo.shape[:2]
     left, right = max(0, int(crop.x - half)), min(width, int(crop.x + half))
     top, bottom = max(0, int(crop.y - half)), min(height, int(crop.y + half))
     part = photo[top:bottom, left:right]
-    shrink = max(part.shape[:2]) / PHOTO_SIDE
-    if shrink > 1:
-        part = np.asarray(cv2.resize(part, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.ascontiguousarray(part)
+    scale = np.float32(min(1.0, PHOTO_SIDE / max(part.shape[:2])))
+    if scale < 1:
+        part = np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    points = (face.points - np.array([left, top], np.float32)) * scale
+    return np.ascontiguousarray(part), Face(points, face.doubt * scale, face.presence)
 
 
 def _write_interior(pack: Path, vertices: int) -> None:

@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from realtime.drive_socket import create_drive_router
 from realtime.engine import Avatar, Avatars, Engine, Maker
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
@@ -86,6 +87,7 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Make
     app = FastAPI(title="Visavis", version=_version(), description=_about(), lifespan=lifespan)
     app.state.sessions = sessions
     app.include_router(create_router(sessions))
+    app.include_router(create_drive_router(sessions))
     app.include_router(create_upload_router(uploads, settings.token))
     app.add_exception_handler(OfferError, refuse)
     app.add_exception_handler(Full, refuse)

@@ -1,13 +1,12 @@
 """The server's end of the data channel `control`: events go out, messages come in (see `realtime.controls`)."""
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from aiortc import RTCDataChannel
 
-from realtime.controls import MAX_RATE, Message, event, read_message
-from realtime.values import ControlError
+from realtime.controls import Message, event
+from realtime.inbox import Inbox
 
 _MOST_BUFFERED: Final = 1 << 20
 """Bytes that may wait for a page that does not read; what comes then is dropped."""
@@ -21,11 +20,9 @@ class Page:
         self, on_open: Callable[[], None], follow: Callable[[Message], None], heard: Callable[[], None]
     ) -> None:
         self._on_open = on_open
-        self._follow = follow
         self._heard = heard
         self._channel: RTCDataChannel | None = None
-        self._second = 0
-        self._count = 0
+        self._inbox = Inbox(follow, self._answer)
 
     def open(self, channel: RTCDataChannel) -> None:
         """Take the channel that the page has opened. There is one, and it is called `control`."""
@@ -39,22 +36,13 @@ class Page:
 
     def send(self, kind: str, **values: Any) -> None:
         """Tell the page, if it listens."""
-        channel = self._channel
-        if channel is not None and channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED:
-            channel.send(event(kind, **values))
+        self._answer(event(kind, **values))
 
     def _take(self, data: str | bytes) -> None:
         self._heard()
-        if self._too_fast():
-            return
-        try:
-            self._follow(read_message(data))
-        except ControlError as error:
-            self.send("error", code=error.code, message=str(error))
+        self._inbox.take(data)
 
-    def _too_fast(self) -> bool:
-        now = int(time.monotonic())
-        self._second, self._count = now, self._count + 1 if now == self._second else 1
-        if self._count == MAX_RATE + 1:
-            self.send("error", code="too_fast", message=f"At most {MAX_RATE} messages per second are read")
-        return self._count > MAX_RATE
+    def _answer(self, told: str) -> None:
+        channel = self._channel
+        if channel is not None and channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED:
+            channel.send(told)

@@ -160,6 +160,10 @@ class Session:
         self._page.send("set", **{name: plain(value) for name, value in change.values.items()})
         return self.controls
 
+    def drive(self, frame: DriveFrame) -> None:
+        """Follow one frame of a tracker, which comes now."""
+        self._drive.insert(frame.drive, time.monotonic(), frame.sent)
+
     def interrupt(self) -> float:
         """Silence from the next packet on, the face eases to rest. Returns the seconds played of what was said."""
         self.epoch += 1
@@ -341,8 +345,8 @@ class Session:
                 self.interrupt()
             case Set() as change:
                 self._spawn(self._set(change))
-            case DriveFrame(drive, sent):
-                self._drive.insert(drive, time.monotonic(), sent)
+            case DriveFrame() as frame:
+                self.drive(frame)
             case ChangeAvatar(id):
                 avatar = self._resources.avatars.get(id)
                 if avatar is None:

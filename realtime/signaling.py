@@ -8,6 +8,7 @@
     DELETE /v1/sessions/{secret}          200 end the session
     GET    /v1/sessions/{secret}/controls 200 how its controls stand
     PATCH  /v1/sessions/{secret}/controls 200 set some of them: JSON as in the data channel's `set`, without the type
+    WS     /v1/sessions/{secret}/drive    a tracker on another device: the data channel's `drive` messages
     OPTIONS on both                       204 with Allow and Accept-Post: application/sdp
     GET    /healthz                       200 {"status": "ok", "sessions", "capacity", "version"}, 503 while draining
     GET    /metrics                       200 Prometheus text

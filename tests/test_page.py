@@ -54,7 +54,7 @@ def test_errors_go_back() -> None:
 
 def test_a_flood_is_cut_off_with_one_error_and_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("realtime.page.time.monotonic", lambda: now)
+    monkeypatch.setattr("realtime.inbox.time.monotonic", lambda: now)
     followed: list[Message] = []
     channel = FakeChannel()
     Page(lambda: None, followed.append, lambda: None).open(channel)

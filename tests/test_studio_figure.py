@@ -1,6 +1,7 @@
 """The studio on the real assets: set VISAVIS_MAKEHUMAN to MakeHuman's data folder to run these."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,12 +15,16 @@ if not os.environ.get("VISAVIS_MAKEHUMAN"):
 
 from engines.avatar import AVATARS
 from engines.expression import EXPRESSION_NAMES
-from engines.head_mesh import HeadMesh, bone_transforms
+from engines.flow import Window, rasterize
+from engines.head_mesh import HeadMesh, Part, bone_transforms
+from engines.keypoints import KEYPOINT_NAMES
 from training.studio.assets import Assets
 from training.studio.camera import backdrop
-from training.studio.cast import HELD_OUT, SHIPPED, TRAINING
+from training.studio.cast import HELD_OUT, SHIPPED
+from training.studio.crowd import passer_by
 from training.studio.figure import Wardrobe
 from training.studio.head_export import head_mesh
+from training.studio.labels import keypoints, masks
 from training.studio.rasterizer import Rasterizer
 from training.studio.rig import RECIPES
 from training.studio.sampler import random_motion, states
@@ -49,9 +54,10 @@ def test_the_mesh_moves_exactly_as_the_picture_does(scene: Scene, tmp_path: Path
 
 def test_the_camera_projects_to_where_the_picture_shows_it(scene: Scene) -> None:
     motion = states()["turned"]
-    scene.figure.rasterizer.set_backdrop(backdrop((0, 0, 0), (0, 0, 0)))
+    white, black = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+    scene.figure.rasterizer.set_backdrop(backdrop(replace(SHIPPED[0], backdrop=(black, black))))
     on_black = scene.shoot(motion)
-    scene.figure.rasterizer.set_backdrop(backdrop((1, 1, 1), (1, 1, 1)))
+    scene.figure.rasterizer.set_backdrop(backdrop(replace(SHIPPED[0], backdrop=(white, white))))
     on_white = scene.shoot(motion)
     solid = (on_white.astype(int) - on_black).max(2) < 8
     near = cv2.dilate(solid.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -61,6 +67,32 @@ def test_the_camera_projects_to_where_the_picture_shows_it(scene: Scene) -> None
     x, y = ((seen + 1) * 64).astype(int).T
     assert near[y, x].mean() > 0.998
     assert 0.2 < solid.mean() < 0.8
+
+
+def test_hair_lies_where_the_picture_shows_it(scene: Scene) -> None:
+    """Mira's hair is brown on a grey wall: darker than what surrounds it."""
+    motion, mesh = states()["turned"], head_mesh(scene.figure)
+    raster = rasterize(
+        scene.camera.project(mesh.pose(motion)), mesh.neutral, mesh.triangles, mesh.parts, Window.whole(128)
+    )
+    scene.figure.rasterizer.set_backdrop(backdrop(SHIPPED[0]))
+    dark = scene.shoot(motion).max(2) < 100
+    hair = cv2.erode((raster.parts == Part.HAIR).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    assert 0.08 < hair.mean() < 0.3 and dark[hair].mean() > 0.9
+
+
+def test_labels_tell_lips_from_what_lies_between_them(scene: Scene) -> None:
+    mesh, wardrobe = head_mesh(scene.figure), scene.figure.wardrobe
+    shut, wide = (masks(wardrobe, mesh, scene.camera, states()[name], 256) for name in ("neutral", "A"))
+    assert shut["lips"].sum() > 100 and shut["teeth"].sum() + shut["tongue"].sum() < 5
+    assert wide["teeth"].sum() > 40 and wide["tongue"].sum() > 40
+    places, seen = keypoints(mesh, scene.camera, states()["A"])
+    middle = seen[[KEYPOINT_NAMES.index(f"lip_{lip}_outer_middle") for lip in ("upper", "lower")], 1]
+    rows = np.nonzero(wide["lips"].any(1))[0]
+    assert places.shape == (len(KEYPOINT_NAMES), 3)
+    np.testing.assert_allclose((middle + 1) * 128, (rows[0], rows[-1]), atol=4)
+    blink = masks(wardrobe, mesh, scene.camera, states()["blink"], 256)
+    assert shut["eyes"].sum() > 60 and blink["eyes"].sum() < 0.2 * shut["eyes"].sum()
 
 
 def test_the_shipped_packs_are_what_the_studio_makes(scene: Scene) -> None:
@@ -92,7 +124,7 @@ def test_every_recipe_names_what_exists() -> None:
 
 def test_every_slider_and_picture_of_the_cast_exists() -> None:
     assets = Assets(Path(os.environ["VISAVIS_MAKEHUMAN"]))
-    for identity in (*SHIPPED, *TRAINING, *HELD_OUT):
+    for identity in (*SHIPPED, *HELD_OUT, *(passer_by(number) for number in range(100))):
         for slider in identity.sliders:
             name, negative, positive = slider.split("|")
             assert assets.has_target(f"{name}-{negative}") and assets.has_target(f"{name}-{positive}"), slider

@@ -46,12 +46,12 @@ def lip_gaps(points: dict[str, FloatArray]) -> list[float]:
     return [float(points[f"lip_upper_inner_{at}"][1] - points[f"lip_lower_inner_{at}"][1]) for at in places]
 
 
-def test_four_avatars_ship_with_all_their_files_in_little_space() -> None:
-    assert len(NAMES) == 4
+def test_eight_avatars_ship_with_all_their_files_in_little_space() -> None:
+    assert len(NAMES) == 8
     for name in NAMES:
         files = {path.name: path.stat().st_size for path in (AVATARS / name).iterdir()}
         assert set(files) >= {"avatar.json", "mesh.npz", "source.png", "thumbnail.jpg", "interior.npz", "interior.png"}
-        assert sum(files.values()) < 1_500_000
+        assert sum(files.values()) < 1_000_000
 
 
 def test_all_avatars_share_one_topology() -> None:
@@ -110,7 +110,7 @@ def test_teeth_hide_behind_shut_lips_and_show_in_vowels(name: str) -> None:
 def test_lips_meet_at_rest_and_when_pressed(mesh: HeadMesh) -> None:
     assert lip_gaps(pose(mesh))[0] < 0.0
     assert lip_gaps(pose(mesh, mouthClose=1.0))[0] < -0.02
-    assert lip_gaps(pose(mesh, mouthClose=1.0, jawOpen=0.15))[0] < 0.005
+    assert lip_gaps(pose(mesh, mouthClose=1.0, jawOpen=0.15))[0] < 0.008, "under a pixel or so"
 
 
 def test_the_mouth_opens_for_vowels_and_rounds_for_u(mesh: HeadMesh) -> None:

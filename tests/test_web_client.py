@@ -176,6 +176,43 @@ def test_the_drawer_shows_what_others_set_and_what_the_face_does(page: Page) -> 
     assert len(events(page, type="expression")) - before < 8, "who does not look is not told"
 
 
+SOCKET = """
+async ([url, messages, answers = 0]) => {
+  const socket = new WebSocket(url);
+  const heard = [];
+  socket.onmessage = ({ data }) => heard.push(JSON.parse(data));
+  const closed = new Promise((resolve) => (socket.onclose = ({ code }) => resolve(code)));
+  await new Promise((resolve) => (socket.onopen = socket.onerror = resolve));
+  for (const message of messages) {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const open = () => socket.readyState === WebSocket.OPEN;
+  for (let turn = 0; turn < 40 && open() && heard.length < answers; turn++)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  return [heard, open() ? 0 : await closed];
+}
+"""
+
+
+def test_a_phone_may_track_the_face_through_a_socket(page: Page, server: Server) -> None:
+    with page.expect_response(lambda response: response.status == 201) as started:
+        start_call(page)
+    url = server.url.replace("http", "ws") + started.value.headers["location"] + "/drive"
+    page.click("#direct > summary")
+    frames = [{"type": "drive", "t": 50 * frame, "pose": {"yaw": 0.2}} for frame in range(8)]
+    wrong = [{"type": "interrupt"}, {"type": "drive", "pose": {"yaw": 9}}]
+    heard, code = page.evaluate(SOCKET, [url, [*frames, *wrong], 2])
+    assert code == 0 and [event["type"] for event in heard] == ["error", "error"]
+    assert "data channel" in heard[0]["message"] and "choose -0.6 to 0.6" in heard[1]["message"]
+    wait_for_event(page, type="drive", driving=True)
+    assert max(event["pose"]["yaw"] for event in events(page, type="expression")) == 0.2
+    wait_for_event(page, type="drive", driving=False)
+    _, code = page.evaluate(SOCKET, [url.replace("/drive", "x/drive"), frames])
+    assert code == 1006, "a session that there is not"
+    assert not events(page, type="interrupted")
+
+
 def test_who_directs_on_a_phone_sees_the_face(browser: Browser, server: Server) -> None:
     with open_page(browser, server.url, has_touch=True) as page:
         page.set_viewport_size({"width": 390, "height": 844})

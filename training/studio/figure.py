@@ -1,7 +1,7 @@
 """A figure on the set: the surfaces of one identity, dressed and rigged, and the head mesh that goes with them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from engines.expression import FloatArray
 from engines.head_mesh import bone_transforms, rotation
 from engines.media import Motion
 from training.studio.assets import Assets, Face, Points, Proxy
-from training.studio.identity import Identity, shape
+from training.studio.identity import Colour, Identity, shape
 from training.studio.rasterizer import Rasterizer
 from training.studio.rig import Binding, Blendshape, blendshapes, eye_centers, head_joints, side_of_vertex
 from training.studio.subdivision import Corners, corners, select, subdivide, vertex_normals
@@ -23,6 +23,10 @@ TEETH_DROP = np.array([0.0, -0.045, 0.0])
 """The teeth sit too high for the upper incisors to show below the lip: all of them move down."""
 GARMENT_GAP = 0.03
 """Decimetres that a garment stands off along its normals, so that the skin below does not show through."""
+MOST_HAIR = 6000
+"""Triangles up to which hair is subdivided, against polygonal silhouettes."""
+TONE_CONTRAST = 0.8
+"""How much of its contrast a skin keeps when it takes on another tone."""
 REFERENCE = Identity("reference", 0.5, 0.5, (1, 1, 1), skin="", hair="", garment="")
 """Whoever is between all: crops are chosen on this identity, so that every figure has the same topology."""
 
@@ -74,7 +78,7 @@ class Wardrobe:
         return self._cuts["body"]
 
     def proxy(self, folder: str) -> Cut:
-        """A proxy: garments (cut above the chest) and the tongue subdivided, the rest as it is."""
+        """A proxy: garments (cut above the chest), the tongue and most hair subdivided, the rest as it is."""
         if folder not in self._cuts:
             proxy = self.assets.proxy(folder)
             mesh = proxy.mesh
@@ -83,11 +87,19 @@ class Wardrobe:
                 fitted = self.proxy_vertices(proxy, self.reference)
                 near = (fitted[:, 1] > self.neck - 3.2) & (np.abs(fitted[:, 0]) < 4.2)
                 faces, face_uvs = select(faces, face_uvs, lambda index, face: any(near[vertex] for vertex in face))
-            refine, uvs = sparse.identity(len(mesh.vertices), format="csr"), mesh.uvs
-            if folder == TONGUE or folder.startswith("clothes/"):
+            coarse = corners(faces, face_uvs)
+            cut = Cut(sparse.identity(len(mesh.vertices), format="csr"), coarse, mesh.uvs)
+            smooth = folder == TONGUE or folder.startswith("clothes/")
+            if smooth or (folder.startswith("hair/") and len(coarse.triangles) <= MOST_HAIR):
                 fine = subdivide(len(mesh.vertices), faces, len(mesh.uvs), face_uvs)
-                refine, uvs, faces, face_uvs = fine.matrix, fine.uv_matrix @ mesh.uvs, fine.faces, fine.face_uvs
-            self._cuts[folder] = Cut(refine, corners(faces, face_uvs), uvs)
+                drawn = corners(fine.faces, fine.face_uvs)
+                at = {
+                    pair: row for row, pair in enumerate(zip(drawn.vertices.tolist(), drawn.uvs.tolist(), strict=True))
+                }
+                rows = [at[pair] for pair in zip(coarse.vertices.tolist(), coarse.uvs.tolist(), strict=True)]
+                shadow = np.array(rows, np.int32)[coarse.triangles]
+                cut = Cut(fine.matrix, drawn, fine.uv_matrix @ mesh.uvs, shadow)
+            self._cuts[folder] = cut
         return self._cuts[folder]
 
 
@@ -116,6 +128,7 @@ class Figure:
         hair, garment = f"hair/{identity.hair}", f"clothes/{identity.garment}"
         brows, lashes = f"eyebrows/{identity.brows}", f"eyelashes/{identity.lashes}"
         self.shapes = blendshapes(assets, identity, self._bindings((hair, garment, brows, lashes)))
+        self.shapes[hair] = self._tilted(self.shapes[hair])
         self._layers: list[_Layer] = []
         self._add_skin()
         self._add_eyes()
@@ -141,6 +154,13 @@ class Figure:
             bump=0.01,
         )
         self._add(garment, cloth)
+
+    def _tilted(self, hair: Blendshape) -> Blendshape:
+        pivot = self.eye_centers.mean(0) + np.array([0.0, 0.3, -0.9], np.float32)
+        turn = rotation(*np.radians(self.identity.hair_tilt)).astype(np.float32)
+        if self.identity.hair_mirrored:
+            turn = turn @ np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
+        return replace(hair, neutral=(hair.neutral - pivot) @ turn.T + pivot)
 
     def _bindings(self, worn: tuple[str, ...]) -> dict[str, Binding]:
         assets = self.assets
@@ -176,6 +196,8 @@ class Figure:
         """The alpha channel of the skin's picture becomes its fine relief: green without what is broader than 6 texels
         of 2048."""
         image = self.assets.texture(f"skins/textures/{self.identity.skin}.jpg").copy()
+        if self.identity.skin_tone is not None:
+            image[..., :3] = _toned(image[..., :3], self.assets.texture("masks/mpfb_face.jpg"), self.identity.skin_tone)
         green = image[..., 1].astype(np.float32)
         relief = green - cv2.GaussianBlur(green, (0, 0), 6 * image.shape[0] / 2048)
         image[..., 3] = np.clip(128 + relief * 1.6, 0, 255)
@@ -232,6 +254,19 @@ class Figure:
         """What the shadow maps look at."""
         centre: Points = self.eye_centers.mean(0).astype(np.float64) * [0, 1, 1] - [0, 0.7, 0.9]
         return centre
+
+
+def _toned(skin: NDArray[np.uint8], face: NDArray[np.uint8], tone: Colour) -> NDArray[np.uint8]:
+    """The picture of a skin (h, w, 3) with the mean of its face, in linear RGB, moved to `tone`."""
+    inside = cv2.resize(face[..., 0], skin.shape[1::-1]) > 128
+    shade = (np.arange(256) / 255.0) ** 2.2
+    table = np.empty((1, 256, 3), np.uint8)
+    for channel, goal in enumerate(tone):
+        counts = np.bincount(skin[..., channel][inside], minlength=256)
+        mean = float(counts @ shade / counts.sum())
+        table[0, :, channel] = (255 * np.clip(goal * (shade / mean) ** TONE_CONTRAST, 0, 1) ** (1 / 2.2)).round()
+    toned: NDArray[np.uint8] = cv2.LUT(skin, table).astype(np.uint8)
+    return toned
 
 
 def turn_eyes(vertices: FloatArray, centers: FloatArray, turn: FloatArray) -> FloatArray:

@@ -3,7 +3,8 @@
 In the root lies the mouth's unlit inside, `interior.png` and `interior.npz`. One folder per identity: `source.png` (at
 rest, looking at the camera), `mesh.npz` (`HeadMesh`), `camera.json`, and shards `frames_NN.npz`, `states.npz`,
 `sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32 (n, 53), `pose` float32 (n, 6) as pitch,
-yaw, roll, x, y, z, and `gaze` float32 (n, 2).
+yaw, roll, x, y, z, and `gaze` float32 (n, 2). Everything else that is known of a frame follows from its mesh and its
+motion (`labels`).
 """
 
 import json
@@ -18,7 +19,8 @@ from tqdm import tqdm
 
 from engines.media import FRAME_SIZE, Motion
 from training.studio.assets import Assets
-from training.studio.cast import HELD_OUT, SHIPPED, TRAINING
+from training.studio.cast import HELD_OUT, SHIPPED
+from training.studio.crowd import passer_by
 from training.studio.figure import Wardrobe
 from training.studio.head_export import head_mesh
 from training.studio.identity import Identity
@@ -40,33 +42,24 @@ class Job:
     count: int
 
 
-def schedule(shipped: int = 180, training: int = 45, held_out: int = 40) -> list[Job]:
-    """All jobs with these many random frames per identity, what matters most first: a trainer can begin after a third
-    of the shipped frames and ten training identities, and whoever must stop early loses the least."""
+def schedule(crowd: int = 0, shipped: int = 60, each: int = 10) -> list[Job]:
+    """All jobs, what matters most first, so that a trainer can begin soon and whoever must stop early loses the
+    least: who ships, in rounds of a shard each up to `shipped` frames; the held-out heads' fixed motions; then `crowd`
+    passers-by with `each` frames."""
 
-    def some(identity: Identity, first: int, last: int) -> list[Job]:
-        starts = range(first, last, SHARD)
-        return [Job(identity, f"frames_{at // SHARD:02d}", min(SHARD, last - at)) for at in starts]
+    def begin(identity: Identity) -> list[Job]:
+        fixed = [Job(identity, "states", len(states())), Job(identity, "sequence", len(sequence()))]
+        return [Job(identity, "source", 1), *fixed]
 
-    def fixed(identity: Identity) -> list[Job]:
-        return [Job(identity, "states", len(states())), Job(identity, "sequence", len(sequence()))]
-
-    early = shipped // 3 // SHARD * SHARD
     jobs: list[Job] = []
     for identity in SHIPPED:
-        jobs += [Job(identity, "source", 1), *some(identity, 0, early)]
-    for identity in TRAINING[:10]:
-        jobs += [Job(identity, "source", 1), *some(identity, 0, training)]
+        jobs += begin(identity)
+    for at in range(0, shipped, SHARD):
+        jobs += [Job(identity, f"frames_{at // SHARD:02d}", min(SHARD, shipped - at)) for identity in SHIPPED]
     for identity in HELD_OUT:
-        jobs += [Job(identity, "source", 1), *fixed(identity), *some(identity, 0, held_out)]
-    for identity in SHIPPED:
-        jobs += [*fixed(identity), *some(identity, early, 2 * early)]
-    for identity in TRAINING[10:]:
-        jobs += [Job(identity, "source", 1), *some(identity, 0, training - SHARD)]
-    for identity in SHIPPED:
-        jobs += some(identity, 2 * early, shipped)
-    for identity in TRAINING[10:]:
-        jobs += some(identity, training - SHARD, training)
+        jobs += begin(identity)
+    for number in range(crowd):
+        jobs += [Job(passer_by(number), "source", 1), Job(passer_by(number), "frames_00", each)]
     return jobs
 
 
@@ -113,9 +106,9 @@ def _write_shard(scene: Scene, shown: list[Motion], file: Path, step: Callable[[
     unfinished.rename(file)
 
 
-def write_frames(assets: Path, out: Path, seed: int = 0, worker: int = 0, workers: int = 1) -> None:
+def write_frames(assets: Path, out: Path, seed: int = 0, crowd: int = 0, worker: int = 0, workers: int = 1) -> None:
     """Write what is still missing of the schedule; `worker` of `workers` takes its share of the identities."""
-    jobs = [job for job in schedule() if zlib.crc32(job.identity.id.encode()) % workers == worker]
+    jobs = [job for job in schedule(crowd) if zlib.crc32(job.identity.id.encode()) % workers == worker]
     missing = [job for job in jobs if not _file(out, job).is_file()]
     if not missing:
         return
@@ -132,16 +125,16 @@ def write_frames(assets: Path, out: Path, seed: int = 0, worker: int = 0, worker
                 _write_shard(scene, motions(job, seed), file, bar.update)
 
 
-def write_meshes(assets: Path, out: Path) -> None:
+def write_meshes(assets: Path, out: Path, crowd: int = 0) -> None:
     """Write the meshes (and the mouth's inside) of what lies in `out` anew, beside its pictures. An identity that is
     framed differently by now is left alone, for its pictures show somebody else."""
     wardrobe, rasterizer = Wardrobe(Assets(assets)), Rasterizer(FRAME_SIZE)
     write_interior(wardrobe, out)
-    for identity in (*SHIPPED, *TRAINING, *HELD_OUT):
-        folder = out / identity.id
-        if not (folder / "source.png").is_file():
+    for job in schedule(crowd):
+        folder = out / job.identity.id
+        if job.kind != "source" or not (folder / "source.png").is_file():
             continue
-        scene = Scene(wardrobe, rasterizer, identity)
+        scene = Scene(wardrobe, rasterizer, job.identity)
         shown, camera = json.loads((folder / "camera.json").read_text()), asdict(scene.camera)
         if not all(np.allclose(shown[name], camera[name], atol=1e-4) for name in camera):
             print(f"{folder}: framed differently, left as it is")
@@ -155,6 +148,6 @@ def _on_set(wardrobe: Wardrobe, rasterizer: Rasterizer, jobs: list[Job]) -> Iter
     scene: Scene | None = None
     identity: Identity | None = None
     for job in jobs:
-        if scene is None or job.identity is not identity:
+        if scene is None or job.identity != identity:
             scene, identity = Scene(wardrobe, rasterizer, job.identity), job.identity
         yield scene, job

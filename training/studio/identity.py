@@ -14,8 +14,10 @@ class Identity:
     """One person. `gender` 0 female to 1 male; `age`, `weight` and `muscle` 0 to 1 (age .5 is 25 years, 1 is 90);
     `race` the shares of MakeHuman's caucasian, asian and african meshes; `sliders` name shape targets as
     ``folder/name|negative|positive`` with a weight of -1 to 1. Colours are linear RGB; the `*_recolour` values say how
-    far (0 to 1) a colour replaces that of the texture. `picture_height` (dm) and `camera_yaw` (radians) frame the
-    picture; `key_light` and `key_side` are those of `camera.studio_lights`."""
+    far (0 to 1) a colour replaces that of the texture, and `skin_tone`, where given, becomes the mean of the skin.
+    `hair_tilt` (degrees of pitch, yaw, roll) moves a fringe out of the eyes.
+    `picture_height` (dm), `camera_yaw`, `camera_rise` (radians) and `field_of_view` (degrees) frame the picture as
+    `camera.portrait_camera` says; the lights are those of `camera.studio_lights`, the backdrop of `camera.backdrop`."""
 
     id: str
     gender: float
@@ -34,18 +36,28 @@ class Identity:
     iris: str = "brown"
     hair_colour: Colour = (0.1, 0.1, 0.1)
     hair_recolour: float = 0.0
+    hair_tilt: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    hair_mirrored: bool = False
     hair_contrast: float = 2.0
     brow_colour: Colour = (0.03, 0.02, 0.015)
     garment_colour: Colour = (0.1, 0.12, 0.2)
     garment_recolour: float = 0.0
+    skin_tone: Colour | None = None
     skin_roughness: float = 0.46
     lip_tint: Colour = (1.0, 1.0, 1.0)
     lip_recolour: float = 0.0
     backdrop: tuple[Colour, Colour] = ((0.62, 0.66, 0.70), (0.30, 0.33, 0.37))
+    backdrop_seed: int = 0
     key_light: float = 2.05
     key_side: float = -0.55
+    key_warmth: float = 0.06
+    fill_light: float = 0.32
+    rim_light: float = 0.9
+    dome_light: float = 0.46
     picture_height: float = 3.2
     camera_yaw: float = 0.0
+    camera_rise: float = 0.0
+    field_of_view: float = 17.0
 
 
 RACES = ("caucasian", "asian", "african")

@@ -47,7 +47,10 @@ def _hair(figure: Figure) -> Garment:
     height, width = alpha.shape
     x, y = np.moveaxis(np.einsum("st,ntc->nsc", _SPOTS, uvs) % 1, 2, 0)
     opaque = alpha[(y * height).astype(int), (x * width).astype(int)].mean(1) / 255 > OPAQUE
-    return Garment(shape.neutral, shape.skinning, triangles[opaque])
+    smooth = figure.wardrobe.proxy(folder).refine[: len(mesh.vertices)]
+    return Garment(
+        (smooth @ shape.neutral).astype(np.float32), (smooth @ shape.skinning).astype(np.float32), triangles[opaque]
+    )
 
 
 def _cloth(figure: Figure) -> Garment:
@@ -100,8 +103,7 @@ def dress(face: HeadMesh, figure: Figure) -> HeadMesh:
         )
 
     everything = joined(slice(None), slice(None))
-    identity = figure.identity
-    camera = portrait_camera(figure.eye_centers.mean(0), identity.picture_height, identity.camera_yaw)
+    camera = portrait_camera(figure.eye_centers.mean(0), figure.identity)
     own = np.arange(len(everything.triangles)) < len(face.triangles)
     keep = _seen(everything, camera, ~own) | own
     rows = np.arange(count) < len(face.neutral)

@@ -12,6 +12,8 @@ from training.studio.interior import write_interior
 from training.studio.scene import Scene
 
 THUMBNAIL_SIZE = 192
+PORTRAIT_SAMPLES = 3
+"""Samples across a pixel of the portraits."""
 LICENCE = "CC0-1.0: drawn by training/studio from MakeHuman's CC0 assets"
 
 

@@ -194,7 +194,7 @@ class Rasterizer:
         context.depth_func = "<"
         for surface in solid:
             cull(surface)
-            _set(self._programs["depth"], kind=surface.material.kind)
+            _set(self._programs["depth"], kind=surface.material.kind, cut=0.5)
             surface.prepass.render()
         context.depth_func = "<="
         for surface in solid:
@@ -232,19 +232,26 @@ class Rasterizer:
         context.enable(moderngl.DEPTH_TEST)
         self._shadows.use(1)
         cards = sorted((s for s in self.surfaces if s.material.kind >= Kind.HAIR), key=lambda s: -s.material.kind)
+        hair = [surface for surface in cards if surface.material.opaque_above <= 1]
+        self._into_picture.color_mask = False, False, False, False
+        self._into_picture.depth_mask = True
+        for surface in hair:  # depth first: only the foremost layer is worth its sixteen lights
+            surface.image.use(0)
+            _set(self._programs["depth"], kind=surface.material.kind, cut=surface.material.opaque_above)
+            surface.prepass.render()
+        self._into_picture.color_mask = True, True, True, True
+        self._into_picture.depth_mask = False
         for blended in (0, 1):
-            self._into_picture.depth_mask = not blended
             _set(program, blended=blended)
             if blended:
                 context.enable(moderngl.BLEND)
                 context.blend_func = (moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
-            for surface in cards:
+            for surface in cards if blended else hair:
                 material = surface.material
-                if blended or material.opaque_above <= 1:
-                    surface.image.use(0)
-                    names = ("kind", "tint", "recolour", "contrast")
-                    _set(program, cut=material.opaque_above, **{name: getattr(material, name) for name in names})
-                    surface.drawn.render()
+                surface.image.use(0)
+                names = ("kind", "tint", "recolour", "contrast")
+                _set(program, cut=material.opaque_above, **{name: getattr(material, name) for name in names})
+                surface.drawn.render()
         self._into_picture.depth_mask = True
         context.disable(moderngl.BLEND | moderngl.DEPTH_TEST)
 

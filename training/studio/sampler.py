@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.expression import EXPRESSION_INDEX, LIP_NAMES, LIP_SIZE, FloatArray, expression_from_lips
+from engines.emotion import EMOTIONS, emotion_expression
+from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, LIP_NAMES, LIP_SIZE, FloatArray, expression_from_lips
 from engines.media import HeadPose, Motion
 
 VISEMES: dict[str, dict[str, float]] = {
@@ -20,10 +21,16 @@ VISEMES: dict[str, dict[str, float]] = {
 }
 """Mouth shapes as strengths of the lip channels (`engines.expression.LIP_CHANNELS`)."""
 
+FARTHEST_TURN = np.array([12.0, 22.0, 8.0])
+"""Degrees of pitch, yaw and roll to either side that random motions reach."""
 LID_GAZE_DOWN = np.radians(20.0)
 """Gaze pitch at which `eyeLookDown*` is 1."""
 LID_GAZE_UP = np.radians(15.0)
 """Gaze pitch, upwards, at which `eyeLookUp*` is 1."""
+
+_PARTING = np.array(
+    [name.startswith(("jawOpen", "mouthLower", "mouthUpper", "mouthStretch")) for name in EXPRESSION_NAMES]
+)
 
 
 def lips_of(viseme: str) -> FloatArray:
@@ -40,24 +47,34 @@ def motion(
     blink: tuple[float, float] = (0.0, 0.0),
     gaze: tuple[float, float] = (0.0, 0.0),
     pose: HeadPose | None = None,
+    emotion: dict[str, float] | None = None,
 ) -> Motion:
-    """Lip channels, other coefficients by name, blink (left, right), gaze (pitch, yaw) with lids that follow it."""
+    """Lip channels, other coefficients by name, blink (left, right), gaze (pitch, yaw) with lids that follow it, and
+    intensities of emotions, which do not part lips that are pressed."""
     expression = expression_from_lips(lips)
+    pressed = min(float(lips[LIP_NAMES.index("mouthClose")]), 1.0)
+    for name, intensity in (emotion or {}).items():
+        expression += emotion_expression(name, intensity) * np.where(_PARTING, 1 - pressed, 1).astype(np.float32)
     for name, strength in (others or {}).items():
         expression[EXPRESSION_INDEX[name]] += strength
     for side, shut in zip(("Left", "Right"), blink, strict=True):
-        expression[EXPRESSION_INDEX[f"eyeBlink{side}"]] = shut
+        lid = EXPRESSION_INDEX[f"eyeBlink{side}"]
+        expression[lid] = max(expression[lid], shut)
         expression[EXPRESSION_INDEX[f"eyeLookDown{side}"]] = max(0.0, gaze[0]) / LID_GAZE_DOWN * (1 - shut)
         expression[EXPRESSION_INDEX[f"eyeLookUp{side}"]] = max(0.0, -gaze[0]) / LID_GAZE_UP * (1 - shut)
     return Motion(expression, pose or HeadPose(), gaze)
 
 
 def states() -> dict[str, Motion]:
-    """Twelve fixed motions: the visemes, a blink and a turned head."""
+    """Seventeen fixed motions: the visemes, a blink, a turned head, emotions, and the head far to either side."""
     shown = {name: motion(lips_of(name)) for name in VISEMES}
     shown["blink"] = motion(lips_of("neutral"), blink=(1.0, 1.0))
     turned = HeadPose(np.radians(4.0), np.radians(14.0), np.radians(-3.0))
     shown["turned"] = motion(lips_of("E"), gaze=(0.0, np.radians(-6.0)), pose=turned)
+    for emotion, viseme in (("happy", "E"), ("surprised", "neutral"), ("sad", "P")):
+        shown[emotion] = motion(lips_of(viseme), emotion={emotion: 0.9})
+    for name, yaw in (("far_left", 20.0), ("far_right", -20.0)):
+        shown[name] = motion(lips_of("A") * 0.6, pose=HeadPose(np.radians(-3.0), np.radians(yaw), 0.0))
     return shown
 
 
@@ -143,7 +160,8 @@ def _random_others(rng: np.random.Generator) -> dict[str, float]:
 
 
 def random_motion(rng: np.random.Generator) -> Motion:
-    """A motion as training sees it: every second face talks plainly, a quarter stays near frontal."""
+    """A motion as training sees it: every second face talks plainly, a quarter shows emotions, a quarter stays near
+    frontal."""
     lips = _random_lips(rng)
     others = _random_others(rng) if rng.random() < 0.6 else {}
     kind = rng.random()
@@ -153,7 +171,16 @@ def random_motion(rng: np.random.Generator) -> Motion:
     if rng.random() < 0.65:
         gaze = (float(np.radians(rng.uniform(-10, 10))), float(np.radians(rng.uniform(-15, 15))))
     reach = 0.15 if rng.random() < 0.25 else 1.0
-    pitch, yaw, roll = np.radians(reach * rng.uniform(-1, 1, 3) * (8, 15, 5))
+    pitch, yaw, roll = np.radians(reach * rng.uniform(-1, 1, 3) * FARTHEST_TURN)
     x, y, z = rng.normal(0, (0.03, 0.02, 0.04))
     pose = HeadPose(float(pitch), float(yaw), float(roll), (float(x), float(y), float(z)))
-    return motion(lips, others, (float(shut), float(other)), gaze, pose)
+    emotion = _random_emotion(rng) if rng.random() < 0.25 else {}
+    return motion(lips, others, (float(shut), float(other)), gaze, pose, emotion)
+
+
+def _random_emotion(rng: np.random.Generator) -> dict[str, float]:
+    """One emotion, or two that share out the intensity."""
+    names = rng.choice(len(EMOTIONS), 2, replace=False)
+    intensity = float(rng.uniform(0.2, 1.0))
+    share = 1.0 if rng.random() < 0.7 else float(rng.random())
+    return {EMOTIONS[names[0]]: intensity * share, EMOTIONS[names[1]]: intensity * (1 - share)}

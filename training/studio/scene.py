@@ -15,10 +15,17 @@ class Scene:
 
     def __init__(self, wardrobe: Wardrobe, rasterizer: Rasterizer, identity: Identity) -> None:
         self.figure = Figure(wardrobe, rasterizer, identity)
-        self.camera = portrait_camera(self.figure.eye_centers.mean(0), identity.picture_height, identity.camera_yaw)
-        self.lights = studio_lights(identity.key_side, identity.key_light)
+        self.camera = portrait_camera(self.figure.eye_centers.mean(0), identity)
+        self.lights = studio_lights(
+            identity.key_side,
+            identity.key_light,
+            identity.fill_light,
+            identity.rim_light,
+            identity.dome_light,
+            identity.key_warmth,
+        )
         self._rasterizer = rasterizer
-        rasterizer.set_backdrop(backdrop(*identity.backdrop))
+        rasterizer.set_backdrop(backdrop(identity))
 
     def shoot(self, motion: Motion) -> NDArray[np.uint8]:
         """The picture of `motion`: sRGB uint8 (size, size, 3), top row first."""

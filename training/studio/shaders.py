@@ -1,6 +1,10 @@
 """GLSL of the studio: shadowed sum of 16 lights, skin with a diffusion blur, eyes, teeth, hair cards, tone mapping."""
 
 LIGHTS = 16
+SOFTBOX_LIGHTS = 5
+"""The first lights, whose shadows are seen as such, take three shadow taps; the others one."""
+DIRECT_LIGHTS = 10
+"""The first lights, which shine; the dome's only lighten."""
 
 VERTEX = """#version 330
 in vec3 in_position; in vec3 in_normal; in vec2 in_uv; in float in_occlusion;
@@ -18,19 +22,24 @@ _LIT = (
     """#version 330
 #define LIGHTS """
     + str(LIGHTS)
+    + f"""
+#define SOFTBOX {SOFTBOX_LIGHTS}
+#define DIRECT {DIRECT_LIGHTS}"""
     + """
 uniform sampler2DShadow shadow; uniform mat4 light_matrix[LIGHTS];
 uniform vec3 light_direction[LIGHTS], light_colour[LIGHTS], eye;
 uniform float tile, bias, normal_offset;
 uniform sampler2D image; uniform int kind;
 in vec3 position, normal; in vec2 uv; in float occlusion, depth;
-float visible(int i, vec3 p) {  // three shadow taps in the light's tile of the atlas
-  vec4 q = light_matrix[i] * vec4(p, 1); vec3 s = q.xyz * .5 + .5;
-  vec2 at = vec2(i % 4, i / 4) * .25 + clamp(s.xy, .004, .996) * .25;
-  float d = s.z - bias; vec2 t = vec2(tile * .7);
-  float sum = texture(shadow, vec3(at + vec2(-t.x, -t.y * .5), d));
-  sum += texture(shadow, vec3(at + vec2(t.x, -t.y * .5), d));
-  return (sum + texture(shadow, vec3(at + vec2(0., t.y), d))) * .3333;
+vec3 place(int i, vec3 p) {  // in the light's tile of the atlas
+  vec3 s = (light_matrix[i] * vec4(p, 1)).xyz * .5 + .5;
+  return vec3(vec2(i % 4, i / 4) * .25 + clamp(s.xy, .004, .996) * .25, s.z - bias);
+}
+float visible(int i, vec3 p) { return texture(shadow, place(i, p)); }
+float softly_visible(int i, vec3 p) {  // three taps
+  vec3 q = place(i, p); float t = tile * .7;
+  float sum = texture(shadow, q + vec3(-t, -t * .5, 0)) + texture(shadow, q + vec3(t, -t * .5, 0));
+  return (sum + texture(shadow, q + vec3(0, t, 0))) * .3333;
 }
 float ggx(vec3 n, vec3 h, vec3 v, vec3 l, float a) {
   float nh = max(dot(n, h), 0.), a2 = a * a, d = nh * nh * (a2 - 1.) + 1.;
@@ -51,6 +60,13 @@ SURFACE = (
 uniform sampler2D mask; uniform vec3 tint, iris_tint; uniform float bump, roughness, recolour, reference_depth;
 uniform vec4 lip;
 layout(location=0) out vec4 out_light; layout(location=1) out vec4 out_albedo; layout(location=2) out vec4 out_gloss;
+float highlight(vec3 n, vec3 v, vec3 l, float f0, float rough, int kind) {  // times the light's cosine
+  vec3 h = normalize(l + v); float grazing = 1. - max(dot(v, h), 0.), square = grazing * grazing;
+  float fresnel = f0 + (1. - f0) * square * square * grazing;
+  float lobe = kind == 0 ? .75 * ggx(n, h, v, l, rough) + .35 * ggx(n, h, v, l, rough * .55)
+                         : ggx(n, h, v, l, rough * rough * 1.6);
+  return 3.14159 * fresnel * lobe;
+}
 void main() {
   vec4 t = texture(image, uv); vec3 n = normalize(normal), v = normalize(eye - position);
   if (dot(n, v) < 0. && kind != 0) n = -n;
@@ -61,15 +77,16 @@ void main() {
     float h = kind == 0 ? t.a : dot(t.rgb, vec3(.3, .6, .1));
     vec3 sx = dFdx(position), sy = dFdy(position), r1 = cross(sy, n), r2 = cross(n, sx); float det = dot(sx, r1);
     vec3 slope = sign(det) * (dFdx(h) * r1 + dFdy(h) * r2) * bump;
+    slope *= min(1., .3 * abs(det) / max(length(slope), 1e-12));  // pursed lips crowd the texture into sparks
     n = normalize(abs(det) * n - slope);
   }
   if (kind == 0) {  // skin
     vec4 m = texture(mask, uv); scatter = 1.; inside = m.b;
-    rough = mix(rough, .30, m.r * .8); rough = mix(rough, .42, m.g * .6);
+    rough = mix(rough, .34, m.r * .8); rough = mix(rough, .42, m.g * .6);
     albedo = mix(albedo, albedo * lip.rgb, m.r * lip.a);
     albedo = mix(albedo, vec3(.24, .04, .035), inside * .85); rough = mix(rough, .35, inside);
-    albedo = pow(albedo, vec3(1.0, 1.09, 1.12)) * vec3(.97, .95, .94);
-    cavity = 1. - .5 * clamp((.5 - t.a) * 4., 0., 1.); open = occlusion; gloss = mix(1., .6, inside);
+    albedo *= vec3(.97, .89, .86);
+    cavity = 1. - .5 * clamp((.5 - t.a) * 4., 0., 1.); open = occlusion; gloss = mix(1. - .45 * m.r, .6, inside);
   } else if (kind == 1) {  // eyeball: the iris is what has colour or is dark
     scatter = .35; f0 = .03; rough = .35; gloss = .35; open = occlusion;
     float high = max(max(albedo.r, albedo.g), albedo.b), low = min(min(albedo.r, albedo.g), albedo.b);
@@ -88,18 +105,12 @@ void main() {
   }
   vec3 light = vec3(0), shine = vec3(0), from = position + normalize(normal) * normal_offset;
   vec3 wrap = kind == 0 ? vec3(.30, .16, .10) : kind == 4 ? vec3(.05) : vec3(.25, .15, .12);
-  for (int i = 0; i < LIGHTS; i++) {
-    vec3 l = light_direction[i]; float nl = dot(n, l), s = visible(i, from);
-    vec3 diffuse = clamp((vec3(nl) + wrap) / ((1. + wrap) * (1. + wrap)), 0., 1.);
-    light += light_colour[i] * diffuse * mix(vec3(s), softened(s), scatter);
-    if (nl > 0. && s > 0.) {
-      vec3 h = normalize(l + v); float grazing = 1. - max(dot(v, h), 0.), square = grazing * grazing;
-      float fresnel = f0 + (1. - f0) * square * square * grazing;
-      float lobe = kind == 0 ? .75 * ggx(n, h, v, l, rough) + .35 * ggx(n, h, v, l, rough * .55)
-                             : ggx(n, h, v, l, rough * rough * 1.6);
-      shine += light_colour[i] * s * fresnel * 3.14159 * lobe;
-    }
-  }
+#define LIGHTEN(i, s) light += light_colour[i] * mix(vec3(s), softened(s), scatter) \
+    * clamp((dot(n, light_direction[i]) + wrap) / ((1. + wrap) * (1. + wrap)), 0., 1.)
+#define SHINE(i, s) shine += light_colour[i] * s * highlight(n, v, light_direction[i], f0, rough, kind)
+  for (int i = 0; i < SOFTBOX; i++) { float s = softly_visible(i, from); LIGHTEN(i, s); SHINE(i, s); }
+  for (int i = SOFTBOX; i < DIRECT; i++) { float s = visible(i, from); LIGHTEN(i, s); SHINE(i, s); }
+  for (int i = DIRECT; i < LIGHTS; i++) { float s = visible(i, from); LIGHTEN(i, s); }
   light *= mix(vec3(open), pow(vec3(open), vec3(.7, 1., 1.05)), scatter);
   light += inside * vec3(.16, .12, .11);  // a reddish floor of light between the lips
   if (kind == 2 || kind == 3) light += vec3(.10, .065, .055) * (1. - open * .6);
@@ -134,22 +145,21 @@ void main() {
   if (kind == 7) albedo = tint;
   vec3 sum = vec3(0), from = position + n * normal_offset * 1.5;
   vec3 sheen = mix(vec3(1), tint / (max(max(tint.r, tint.g), tint.b) + .01), .5);
-  for (int i = 0; i < LIGHTS; i++) {
-    vec3 l = light_direction[i]; float s = visible(i, from), nl = dot(n, l);
-    sum += light_colour[i] * (albedo * clamp((nl + .5) / 2.1, 0., 1.) * mix(.38, 1., s));
-    if (kind == 6 && nl > 0.) {
-      float lobe = ggx(n, normalize(l + v), v, l, .36);
-      sum += light_colour[i] * s * lobe * .07 * (.12 + 2.5 * luminance) * sheen * 3.14159;
-    }
-  }
+#define LIGHTEN(i, s) sum += light_colour[i] * albedo * mix(.38, 1., s) \
+    * clamp((dot(n, light_direction[i]) + .5) / 2.1, 0., 1.)
+#define SHINE(i, s) if (kind == 6) sum += light_colour[i] * s * sheen * (.12 + 2.5 * luminance) * .22 \
+    * ggx(n, normalize(light_direction[i] + v), v, light_direction[i], .36)
+  for (int i = 0; i < SOFTBOX; i++) { float s = softly_visible(i, from); LIGHTEN(i, s); SHINE(i, s); }
+  for (int i = SOFTBOX; i < DIRECT; i++) { float s = visible(i, from); LIGHTEN(i, s); SHINE(i, s); }
+  for (int i = DIRECT; i < LIGHTS; i++) { float s = visible(i, from); LIGHTEN(i, s); }
   colour = vec4(sum * a, a);
 }"""
 )
 
 DEPTH = """#version 330
-uniform sampler2D image; uniform int kind;
+uniform sampler2D image; uniform int kind; uniform float cut;
 in vec3 position, normal; in vec2 uv; in float occlusion, depth;
-void main() { if (kind >= 4 && texture(image, uv).a < .5) discard; }"""
+void main() { if (kind >= 4 && texture(image, uv).a < cut) discard; }"""
 
 SHADOW_VERTEX = """#version 330
 in vec3 in_position; in vec2 in_uv; uniform mat4 light; out vec2 uv;

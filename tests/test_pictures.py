@@ -1,0 +1,60 @@
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import pictures
+from engines.pictures import BadPicture, picture_size, read_picture
+
+
+def encoded(kind: str, height: int = 20, width: int = 30) -> bytes:
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, : width // 2] = (0, 0, 255)  # BGR: the left half is red
+    return bytes(cv2.imencode(kind, picture)[1])
+
+
+def turned(jpeg: bytes, orientation: int) -> bytes:
+    """`jpeg` with an EXIF orientation."""
+    tiff = b"II*\0" + struct.pack("<IHHHII", 8, 1, 0x0112, 3, 1, orientation) + struct.pack("<I", 0)
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".webp"])
+def test_pictures_are_read_as_rgb(kind: str) -> None:
+    data = encoded(kind)
+    assert picture_size(data) == (30, 20)
+    picture = read_picture(data)
+    assert picture.shape == (20, 30, 3)
+    assert picture[10, 5, 0] > 200 and picture[10, 5, 2] < 60
+
+
+def test_pictures_are_turned_upright() -> None:
+    picture = read_picture(turned(encoded(".jpg"), 6))  # the top is on the right
+    assert picture.shape == (30, 20, 3)
+    assert picture[5, 10, 0] > 200 and picture[25, 10, 0] < 60
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a" + bytes(50), b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", bytes(1000), b"RIFF1234WEBP"]
+)
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(BadPicture) as refusal:
+        read_picture(data)
+    assert refusal.value.code == "not_a_picture"
+
+
+def test_a_damaged_picture_is_refused() -> None:
+    with pytest.raises(BadPicture, match="damaged"):
+        read_picture(encoded(".png")[:40])
+
+
+def test_too_much_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 60_000, 60_000)
+    with pytest.raises(BadPicture) as refusal:
+        read_picture(bomb)
+    assert refusal.value.code == "too_large"
+    monkeypatch.setattr(pictures, "MOST_BYTES", 100)
+    with pytest.raises(BadPicture, match="larger than"):
+        read_picture(encoded(".png") + bytes(100))

@@ -1,0 +1,159 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.avatar import list_avatars, load_avatar
+from engines.landmarks import TRACKED, TRACKED_NAMES, Face, LandmarkFinder
+from engines.media import Motion
+from engines.portrait import NoPortrait, choose_face, drag
+from engines.portrait_pack import HANDLES, AvatarMaker, user_folder
+from tests.portraits import shipped_points
+
+SIZE = 700
+
+
+class OneFace(LandmarkFinder):
+    """Finds the avatar that ships wherever the test has put it."""
+
+    def __init__(self, *faces: Face) -> None:
+        self.faces = list(faces)
+
+    def find(self, picture: np.ndarray) -> list[Face]:
+        return self.faces
+
+
+def face(scale: float = 1.0, shift: tuple[float, float] = (90.0, 80.0), doubt: float = 1.0) -> Face:
+    points = shipped_points() * np.float32(scale) + np.array(shift, np.float32)
+    return Face(points, np.full(len(TRACKED), doubt, np.float32), 0.99)
+
+
+def photo(blur: float = 0.0) -> bytes:
+    """The first avatar's picture within a larger grey one, as JPEG."""
+    picture = np.full((SIZE, SIZE, 3), 128, np.uint8)
+    picture[80:592, 90:602] = load_avatar(list_avatars()[0]).picture
+    if blur:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.uint8)
+    return bytes(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
+
+
+def maker(folder: Path, *faces: Face, most: int = 50) -> AvatarMaker:
+    made = AvatarMaker(folder, most)
+    made.__dict__["_finder"] = OneFace(*faces)
+    return made
+
+
+def test_a_photo_becomes_an_avatar_like_the_others(tmp_path: Path) -> None:
+    studio = maker(tmp_path, face())
+    made = studio.create(photo(), "  Aunt   Eva! ")
+    assert made.id.startswith("aunt-eva-") and made.notes == ()
+    assert studio.list() == [made.id]
+    avatar, original = studio.load(made.id), load_avatar(list_avatars()[0])
+    assert (avatar.name, avatar.picture.shape) == ("Aunt Eva!", (512, 512, 3))
+    assert avatar.geometry.mesh.deltas.shape == original.geometry.mesh.deltas.shape
+    seen = avatar.geometry.keypoints[list(TRACKED), :2]
+    places = np.array([made.points[name] for name in TRACKED_NAMES]) * 2 - 1
+    assert np.linalg.norm(seen - places, axis=1).mean() * 256 < 1.5
+    # Framed like the avatars that ship: the face stands where it stood there.
+    true = original.geometry.keypoints[list(TRACKED), :2]
+    assert np.abs(seen.mean(0) - true.mean(0)).max() < 0.1
+    assert avatar.thumbnail.is_file()
+    assert set(HANDLES) <= set(made.points)
+
+
+def test_points_can_be_moved(tmp_path: Path) -> None:
+    studio = maker(tmp_path, face())
+    made = studio.create(photo())
+    x, y = made.points["chin"]
+    again = studio.refit(made.id, {"chin": (x, y + 0.02)})
+    assert again.points["chin"][1] - y == pytest.approx(0.02, abs=0.01)
+    assert abs(again.points["lid_left_2"][1] - made.points["lid_left_2"][1]) < 0.01
+    assert studio.points(made.id).points == again.points
+    geometry = studio.load(made.id).geometry
+    chin = geometry.points[geometry.mesh.keypoints[list(TRACKED)[TRACKED_NAMES.index("chin")]], :2]
+    np.testing.assert_allclose((chin + 1) / 2, again.points["chin"], atol=0.004)
+    with pytest.raises(NoPortrait, match="no point"):
+        studio.refit(made.id, {"ear": (0.5, 0.5)})
+
+
+def test_dragging_carries_the_neighbours_along() -> None:
+    points, doubt = face().points, face().doubt
+    rows = [TRACKED_NAMES.index(name) for name in ("mouth_corner_left", "lip_upper_outer_left_2", "brow_right_0")]
+    target = points[rows[0]] + (8, 0)
+    moved, certain = drag(points, doubt, 160.0, {"mouth_corner_left": (float(target[0]), float(target[1]))})
+    shift = (moved - points)[rows, 0]
+    assert shift[0] == pytest.approx(8) and 3 < shift[1] < 8 and abs(shift[2]) < 0.5
+    assert certain[rows[0]] == 0 and certain[rows[1]] == doubt[rows[1]]
+
+
+def test_the_photo_is_kept_without_its_metadata(tmp_path: Path) -> None:
+    data = photo()
+    comment = b"where I live"
+    data = data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + data[2:]
+    made = maker(tmp_path, face()).create(data)
+    assert comment not in (tmp_path / made.id / "photo.jpg").read_bytes()
+    assert json.loads((tmp_path / made.id / "fit.json").read_text())["moved"] == {}
+
+
+def test_avatars_can_be_deleted_but_only_those_made_here(tmp_path: Path) -> None:
+    studio = maker(tmp_path, face())
+    made = studio.create(photo())
+    for other in ("mira", "../" + made.id, ""):
+        with pytest.raises(KeyError):
+            studio.delete(other)
+    studio.delete(made.id)
+    assert studio.list() == [] and not (tmp_path / made.id).exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "faces", "data"),
+    [
+        ("no_face", (), photo()),
+        ("too_small", (face(0.25, (100, 100)),), photo()),
+        ("too_blurred", (face(),), photo(blur=8)),
+        ("unclear", (Face(face().points[::-1].copy(), face().doubt, 0.9),), photo()),
+    ],
+)
+def test_refusals_say_why(tmp_path: Path, code: str, faces: tuple[Face, ...], data: bytes) -> None:
+    with pytest.raises(NoPortrait) as refusal:
+        maker(tmp_path, *faces).create(data)
+    assert refusal.value.code == code
+    assert list(tmp_path.iterdir()) == [], "nothing half made is left"
+
+
+def test_hidden_eyes_are_refused(tmp_path: Path) -> None:
+    hidden = face()
+    hidden.doubt[[row for row, name in enumerate(TRACKED_NAMES) if name.startswith("lid")]] = 16.0
+    with pytest.raises(NoPortrait) as refusal:
+        maker(tmp_path, hidden).create(photo())
+    assert refusal.value.code == "eyes_hidden"
+
+
+def test_a_head_turned_away_is_refused(tmp_path: Path) -> None:
+    geometry = load_avatar(list_avatars()[0]).geometry
+    from engines.media import HeadPose
+
+    posed = geometry.camera.project(geometry.mesh.pose(Motion(pose=HeadPose(yaw=0.65))))
+    points = (geometry.select_keypoints(posed)[list(TRACKED), :2] + 1) * 256 + np.array([90, 80])
+    with pytest.raises(NoPortrait) as refusal:
+        maker(tmp_path, Face(points.astype(np.float32), face().doubt, 0.99)).create(photo())
+    assert refusal.value.code == "too_turned"
+
+
+def test_of_several_faces_the_largest_is_taken_and_said() -> None:
+    chosen, notes = choose_face(np.zeros((9, 9, 3), np.uint8), OneFace(face(), face(0.5)))
+    assert chosen.crop.side > 300 and "2 faces" in notes[0]
+
+
+def test_there_is_a_limit(tmp_path: Path) -> None:
+    studio = maker(tmp_path, face(), most=1)
+    studio.create(photo())
+    with pytest.raises(NoPortrait, match="delete some"):
+        studio.create(photo())
+
+
+def test_packs_lie_where_the_desktop_keeps_data() -> None:
+    assert user_folder({"XDG_DATA_HOME": "/data"}) == Path("/data/visavis/avatars")
+    assert user_folder({}).parts[-4:] == (".local", "share", "visavis", "avatars")
