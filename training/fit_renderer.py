@@ -17,9 +17,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from networks.compact_renderer import CompactRenderer
+from training.critic import Critics
 from training.renderer_dataset import PICTURE_SIZE, Batch, batches, load_identity
 from training.studio.cast import HELD_OUT, SHIPPED
 
+CRITIC_WEIGHT = 0.01
+"""Of what the critics ask of mouth and eyes, beside the distance from the truth."""
 AVERAGE_DECAY = 0.998
 """What is exported is the running average of the weights over about 500 steps."""
 
@@ -92,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/renderer.pt")
+    parser.add_argument("--critic-from", type=int, help="step from which mouth and eyes also please a critic")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
@@ -107,12 +111,14 @@ def main() -> None:
     model = CompactRenderer(count).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    critics = Critics(("mouth", "eyes"))
     step = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
+        critics.critics.load_state_dict(saved["critics"])
         step = saved["step"]
     elif options.init:
         for network in (model, average):
@@ -132,9 +138,11 @@ def main() -> None:
             "model": model.state_dict(),
             "average": average.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "critics": critics.critics.state_dict(),
             "step": step,
+            "keypoints": count,
+            "record": record,
         }
-        state |= {"keypoints": count, "record": record}
         torch.save(state, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
 
@@ -146,7 +154,11 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, options.steps, options.rate)
             batch = next(feed)
-            loss, parts = total_loss(compose(model, batch), batch)
+            shown = compose(model, batch)
+            loss, parts = total_loss(shown, batch)
+            if options.critic_from is not None and step >= options.critic_from:
+                praise, parts["critic"] = critics.learn(shown, {"mouth": batch.target_mouth, "eyes": batch.target_eyes})
+                loss = loss + CRITIC_WEIGHT * praise
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 0.5)
