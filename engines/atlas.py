@@ -22,8 +22,8 @@ HALO: Final = 6
 
 def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`picture` (N, N, 3), and where the mesh is in it, uint8 (N, N) of 0 and 1, to (3 N, N, 3)."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * HALO + 1, 2 * HALO + 1))
-    return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, cv2.dilate(covered, disc))])
+    around = np.ones((2 * HALO + 1, 2 * HALO + 1), np.uint8)
+    return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, cv2.dilate(covered, around))])
 
 
 def _drawn_out(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: stray hair moves,
 the wall does not."""
 _NOTHING: Final = -1
+_HALO: Final = np.ones((2 * atlas.HALO + 1, 2 * atlas.HALO + 1), np.uint8)
 _EDGE: Final = np.float32(1e-4)
 """By how much (barycentric) a triangle reaches over its edge, so that no seam opens between two."""
 
@@ -72,6 +73,10 @@ class Raster:
     triangle: NDArray[np.int32]
     depth: FloatArray
 
+    def covered(self) -> NDArray[np.uint8]:
+        """1 where the mesh is, else 0: uint8 (height, width)."""
+        return (self.triangle != _NOTHING).astype(np.uint8)
+
     def interpolate(self, triangles: NDArray[np.int32], attributes: FloatArray) -> FloatArray:
         """`attributes` (V, A) of the vertices at every pixel: float32 (height, width, A), 0 where nothing is."""
         values = np.zeros((*self.triangle.shape, attributes.shape[1]), np.float32)
@@ -87,10 +92,11 @@ class Raster:
 @dataclass(frozen=True)
 class SourceView:
     """How the source camera saw the mesh: `pixels` float32 (V, 3), its vertices in the picture; `covered` uint8 (N, N),
-    1 where the mesh is; `depth` float32 (N, N) in dm, dilated by two pixels against speckles, 0 where nothing is."""
+    1 where the mesh is, and `near`, 1 within `atlas.HALO` of it; `depth` float32 (N, N) in dm, dilated by two pixels against speckles, 0 where nothing is."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
+    near: NDArray[np.uint8]
     depth: FloatArray
 
 
@@ -119,16 +125,16 @@ def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) 
 def view_source(points: FloatArray, triangles: NDArray[np.int32], size: int) -> SourceView:
     """The mesh in the source picture, its vertices `points` (V, 3) as projected there."""
     raster = rasterize(points, triangles, Window.whole(size))
-    covered = np.isfinite(raster.depth)
+    covered = raster.covered()
     depth = cv2.dilate(np.where(covered, raster.depth, 0), np.ones((5, 5), np.uint8))
-    return SourceView(raster.pixels, covered.astype(np.uint8), np.asarray(depth, np.float32))
+    return SourceView(raster.pixels, covered, cv2.dilate(covered, _HALO), np.asarray(depth, np.float32))
 
 
 def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
     """Flow of the whole picture.
 
     Outside the mesh the flow of the nearest seen surface goes on (stray hair follows the head) and fades; where it
-    would show the figure a second time, the backdrop shows.
+    would show the figure, or the hair around it, a second time, the backdrop shows.
     """
     size = raster.depth.shape[0]
     grid, fraction = np.empty((size, size, 2), np.int16), np.empty((size, size), np.uint16)
@@ -142,7 +148,8 @@ def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
     extended = (_push_pull(weighted) * fade).astype(np.float32)
-    _extend(raster.triangle, extended, source.covered, grid, fraction)
+    near = cv2.dilate(raster.covered(), _HALO)
+    _extend(raster.triangle, near, extended, source.covered, source.near, grid, fraction)
     return Flow(grid, fraction, seen, extended * np.float32(2 / size))
 
 
@@ -269,7 +276,9 @@ def _place(cell: Any, fraction: Any, y: int, x: int, sx: float, sy: float, last:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _extend(nearest: Any, coarse: Any, covered: Any, grid: Any, fraction: Any) -> None:
+def _extend(
+    nearest: Any, near: Any, coarse: Any, covered: Any, near_source: Any, grid: Any, fraction: Any
+) -> None:
     """Fill the grid where nothing covers it from the smooth flow, bilinearly."""
     size, cells = nearest.shape[0], coarse.shape[0]
     air, backdrop = atlas.AIR * size, atlas.BACKDROP * size
@@ -291,14 +300,14 @@ def _extend(nearest: Any, coarse: Any, covered: Any, grid: Any, fraction: Any) -
             u = (np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5)
             u = min(max(u, np.float32(0)), np.float32(cells - 1))
             left = min(int(u), cells - 2)
-            if still[left] and still[left + 1] and not covered[y, x]:
+            if still[left] and still[left + 1] and not near_source[y, x]:
                 grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + air, 0
                 continue
             u -= np.float32(left)
             sx = np.float32(x) + blend[left, 0] + u * (blend[left + 1, 0] - blend[left, 0])
             sy = np.float32(y) + blend[left, 1] + u * (blend[left + 1, 1] - blend[left, 1])
             column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
-            if covered[row, column]:
+            if covered[row, column] or (near_source[row, column] and not near[y, x]):
                 grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + backdrop, 0
             else:
                 grid[y, x, 1] += air

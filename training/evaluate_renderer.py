@@ -10,6 +10,7 @@ without a network.
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -76,7 +77,11 @@ class Judge:
     def __init__(self, weights: Path, precision: Precision) -> None:
         backend = OpenVinoBackend(precision)
         self.sources, self.renderer = SourceCache(backend, weights), Renderer(backend, weights)
-        self.finder = LandmarkFinder(OpenVinoBackend("f32"), weights)
+
+    @cached_property
+    def finder(self) -> LandmarkFinder:
+        """The shipped keypoint network, whichever weights are judged."""
+        return LandmarkFinder(OpenVinoBackend("f32"))
 
     def ways(self, identity: Identity) -> dict[str, Callable[[Motion], Picture]]:
         """The network and its baselines, by name."""
