@@ -22,6 +22,8 @@ NO_PART: Final = 255
 """Part of a pixel that no triangle covers."""
 DEPTH_TOLERANCE: Final = 0.04
 """Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
+GRAZING: Final = 0.35
+"""Pixels of the source per pixel of the target below which surface counts as seen at a grazing angle."""
 FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: stray hair moves,
 the wall does not."""
@@ -92,7 +94,8 @@ class Raster:
 @dataclass(frozen=True)
 class SourceView:
     """How the source camera saw the mesh: `pixels` float32 (V, 3), its vertices in the picture; `covered` uint8 (N, N),
-    1 where the mesh is, and `near`, 1 within `atlas.HALO` of it; `depth` float32 (N, N) in dm, dilated by two pixels against speckles, 0 where nothing is."""
+    1 where the mesh is, and `near`, 1 within `atlas.HALO` of it; `depth` float32 (2, N, N) in dm, 0 where nothing is:
+    the farthest within two pixels, against speckles, and the nearest, for surface seen at a grazing angle."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
@@ -126,8 +129,10 @@ def view_source(points: FloatArray, triangles: NDArray[np.int32], size: int) -> 
     """The mesh in the source picture, its vertices `points` (V, 3) as projected there."""
     raster = rasterize(points, triangles, Window.whole(size))
     covered = raster.covered()
-    depth = cv2.dilate(np.where(covered, raster.depth, 0), np.ones((5, 5), np.uint8))
-    return SourceView(raster.pixels, covered, cv2.dilate(covered, _HALO), np.asarray(depth, np.float32))
+    depth = np.where(covered, raster.depth, 0)
+    around = np.ones((5, 5), np.uint8)
+    depths = np.stack([cv2.dilate(depth, around), cv2.erode(depth, around)]).astype(np.float32)
+    return SourceView(raster.pixels, covered, cv2.dilate(covered, _HALO), depths)
 
 
 def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
@@ -225,6 +230,7 @@ def _trace(
     cell = size // weighted.shape[0]
     first_inside, last_inside = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE)
     last = size - 1
+    picture, stretched = atlas.PICTURE * size, np.float32(GRAZING)
     for y in range(size):
         for x in range(size):
             t = nearest[y, x]
@@ -239,10 +245,14 @@ def _trace(
             sy = plane[3] + u * plane[4] + v * plane[5]
             column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
             trust = np.float32(0.02)
+            grazing = plane[1] * plane[5] - plane[2] * plane[4] < stretched
             inside = parts[t] >= first_inside and parts[t] <= last_inside
-            if not inside and plane[6] + u * plane[7] + v * plane[8] < source_depth[row, column]:
+            depth = plane[6] + u * plane[7] + v * plane[8]
+            if not inside and depth < source_depth[1 if grazing else 0, row, column]:
                 trust = np.float32(1)
                 seen[y, x] = 255
+                if not grazing:
+                    grid[y, x, 1] += picture
             if (x & 1) == 0 and (y & 1) == 0:
                 into = weighted[y // cell, x // cell]
                 into[0] += (sx - u) * trust
@@ -276,12 +286,10 @@ def _place(cell: Any, fraction: Any, y: int, x: int, sx: float, sy: float, last:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _extend(
-    nearest: Any, near: Any, coarse: Any, covered: Any, near_source: Any, grid: Any, fraction: Any
-) -> None:
+def _extend(nearest: Any, near: Any, coarse: Any, covered: Any, near_source: Any, grid: Any, fraction: Any) -> None:
     """Fill the grid where nothing covers it from the smooth flow, bilinearly."""
     size, cells = nearest.shape[0], coarse.shape[0]
-    air, backdrop = atlas.AIR * size, atlas.BACKDROP * size
+    picture, backdrop = atlas.PICTURE * size, atlas.BACKDROP * size
     scale = np.float32(cells / size)
     last = size - 1
     blend = np.empty((cells, 2), np.float32)
@@ -301,7 +309,7 @@ def _extend(
             u = min(max(u, np.float32(0)), np.float32(cells - 1))
             left = min(int(u), cells - 2)
             if still[left] and still[left + 1] and not near_source[y, x]:
-                grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + air, 0
+                grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + picture, 0
                 continue
             u -= np.float32(left)
             sx = np.float32(x) + blend[left, 0] + u * (blend[left + 1, 0] - blend[left, 0])
@@ -310,7 +318,7 @@ def _extend(
             if covered[row, column] or (near_source[row, column] and not near[y, x]):
                 grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + backdrop, 0
             else:
-                grid[y, x, 1] += air
+                grid[y, x, 1] += picture
 
 
 def _push_pull(weighted: FloatArray) -> FloatArray:

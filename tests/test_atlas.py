@@ -1,6 +1,6 @@
 import numpy as np
 
-from engines.atlas import AIR, BACKDROP, FIGURE, make_atlas
+from engines.atlas import BACKDROP, FIGURE, PICTURE, make_atlas
 
 SIZE = 64
 WALL, SKIN = np.array([[90, 110, 130], [220, 180, 150]], np.uint8)
@@ -11,8 +11,8 @@ def test_the_figure_is_drawn_out_and_taken_off_the_wall() -> None:
     covered[20:44, 20:44] = 1
     picture = np.where(covered[..., None] > 0, SKIN, WALL)
     atlas = make_atlas(picture, covered)
-    figure, air, backdrop = (atlas[part * SIZE : (part + 1) * SIZE] for part in (FIGURE, AIR, BACKDROP))
-    np.testing.assert_array_equal(air, picture)
+    figure, whole, backdrop = (atlas[part * SIZE : (part + 1) * SIZE] for part in (FIGURE, PICTURE, BACKDROP))
+    np.testing.assert_array_equal(whole, picture)
     assert (figure == SKIN).all(), "no wall within reach of the figure"
     assert np.abs(backdrop.astype(int) - WALL).max() <= 1, "no figure on the wall"
 

@@ -77,7 +77,7 @@ def test_flow_points_back_to_the_source() -> None:
     flow = flow_between(corners(-0.25, 0.125, 0.3), corners(0.125, 0.0, 0.3))
     here = Window.whole(SIZE).pixels(np.array([[0.125, 0.0, 0]], np.float32))[0, :2].round().astype(int)
     moved = places(flow)[here[1], here[0]] - here
-    np.testing.assert_allclose(moved, [-0.375 * SIZE / 2, 0.125 * SIZE / 2], atol=1 / 32)
+    np.testing.assert_allclose(moved, [-0.375 * SIZE / 2, 0.125 * SIZE / 2 + atlas.PICTURE * SIZE], atol=1 / 32)
     np.testing.assert_allclose(flow.coarse[32, 36], [-0.375, 0.125], atol=1e-3)
     assert flow.seen[here[1], here[0]] == 255
 
@@ -85,8 +85,10 @@ def test_flow_points_back_to_the_source() -> None:
 def test_flow_goes_on_just_outside_the_mesh_and_fades_further_out() -> None:
     flow = flow_between(corners(-0.1, 0.0, 0.3), corners(0.1, 0.0, 0.3))
     just_above = places(flow)[SIZE // 2 - 45, SIZE // 2 + 13]
-    np.testing.assert_allclose(just_above, [SIZE // 2 + 13 - 0.2 * SIZE / 2, SIZE // 2 - 45 + atlas.AIR * SIZE], atol=2)
-    np.testing.assert_allclose(places(flow)[0, 0], [0, atlas.AIR * SIZE])
+    np.testing.assert_allclose(
+        just_above, [SIZE // 2 + 13 - 0.2 * SIZE / 2, SIZE // 2 - 45 + atlas.PICTURE * SIZE], atol=2
+    )
+    np.testing.assert_allclose(places(flow)[0, 0], [0, atlas.PICTURE * SIZE])
 
 
 def test_what_the_figure_uncovers_shows_the_backdrop() -> None:
@@ -110,3 +112,13 @@ def test_hair_is_seen_and_teeth_are_never_taken_from_the_source() -> None:
     points = corners(0, 0, 0.5)
     for part, expected in ((Part.HAIR, 255), (Part.CLOTH, 255), (Part.UPPER_TEETH, 0), (Part.TONGUE, 0)):
         assert flow_between(points, points, parts=np.full(2, part, np.uint8)).seen.max() == expected
+
+
+def test_surface_seen_at_a_grazing_angle_is_looked_up_in_the_figure() -> None:
+    narrow, wide = corners(0, 0, 0.5), corners(0, 0, 0.5)
+    narrow[:, 0] *= 0.2
+    flow = flow_between(narrow, wide)
+    middle = SIZE // 2
+    assert places(flow)[middle, middle, 1] < SIZE, "the figure comes first in the atlas"
+    assert flow.seen[middle, middle] == 255
+    assert flow.seen[middle, middle - int(0.49 * middle)] == 0, "at the outline it is not trusted"
