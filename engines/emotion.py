@@ -13,9 +13,9 @@ from engines.expression import EXPRESSION_INDEX, FloatArray, rest_expression
 
 _FACES: Final[dict[str, dict[str, float]]] = {
     # AU 6 + 12: cheeks lift the lower lids, which tells a smile that is meant from one that is worn.
-    "happy": {"mouthSmile": 0.7, "cheekSquint": 0.6, "eyeSquint": 0.35, "mouthDimple": 0.15, "browOuterUp": 0.08},
+    "happy": {"mouthSmile": 0.7, "cheekSquint": 0.45, "eyeSquint": 0.22, "mouthDimple": 0.15, "browOuterUp": 0.08},
     # A slight 12 under soft lids and raised inner brows.
-    "tender": {"mouthSmile": 0.32, "browInnerUp": 0.4, "eyeSquint": 0.22, "eyeBlink": 0.12, "cheekSquint": 0.2},
+    "tender": {"mouthSmile": 0.32, "browInnerUp": 0.4, "eyeSquint": 0.1, "eyeBlink": 0.08, "cheekSquint": 0.2},
     # AU 1 + 2 + 5 + 26.
     "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.9, "eyeWide": 0.8, "jawOpen": 0.2, "mouthLowerDown": 0.3},
     # Interest: 1 + 2 and a trace of 12.
@@ -25,8 +25,8 @@ _FACES: Final[dict[str, dict[str, float]]] = {
         "browInnerUp": 0.85,
         "browDown": 0.15,
         "eyeSquint": 0.2,
-        "eyeBlink": 0.14,
-        "mouthFrown": 0.75,
+        "eyeBlink": 0.1,
+        "mouthFrown": 0.85,
         "mouthShrugLower": 0.3,
     },
     # AU 1 + 2 + 4 + 5 + 20.
@@ -53,12 +53,12 @@ _FACES: Final[dict[str, dict[str, float]]] = {
     # AU 9 + 10 + 17.
     "disgusted": {
         "noseSneer": 0.9,
-        "mouthUpperUp": 0.5,
+        "mouthUpperUp": 0.6,
         "browDown": 0.5,
-        "eyeSquint": 0.5,
+        "eyeSquint": 0.35,
         "cheekSquint": 0.3,
-        "mouthFrown": 0.3,
-        "mouthShrugLower": 0.15,
+        "mouthFrown": 0.5,
+        "mouthShrugLower": 0.4,
     },
 }
 """Coefficients at full intensity; a name without a side stands for both."""

@@ -17,7 +17,7 @@ from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
 from engines.landmarks import TRACKED
 
-OPEN: Final = 0.045
+OPEN: Final = 0.028
 """Decimetres between the lips' inner edges from which on a mouth counts as open."""
 KEPT_SMILE: Final = 0.5
 """Share of the picture's smile that stays when the face rests."""

@@ -151,7 +151,7 @@ class LandmarkFinder:
         small = np.asarray(
             cv2.resize(picture, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8
         )
-        seen = [(self._look(small, crop), crop) for crop in _windows(*small.shape[:2])]
+        seen = [(self.look(small, crop), crop) for crop in _windows(*small.shape[:2])]
         seen = [(look, crop) for look, crop in seen if look[2] > POSSIBLE]
         seen.sort(key=lambda one: float(np.median(one[0][1])) / one[0][2])
         faces: list[Face] = []
@@ -168,23 +168,24 @@ class LandmarkFinder:
         """Lay the crop anew around the points found in it until it fits, then look from several crops at once; None if
         that turns out to be no face."""
         for _ in range(3):
-            points, _, presence = self._look(picture, crop)
+            points, _, presence = self.look(picture, crop)
             if presence < POSSIBLE:
                 return None
             places = crop.to_picture(points)
             crop = Crop.around(places, _roll(places))
-        looks = []
+        places_seen, doubts, presences = [], [], []
         for factor, mirrored in ((0.92, False), (1.0, True), (1.0, False), (1.1, True)):
             near = Crop(crop.x, crop.y, crop.side * factor, crop.roll)
-            points, doubt, presence = self._look(picture, near, mirrored)
-            looks.append((near.to_picture(points), doubt * np.float32(near.side / 2), presence))
-        points, doubt = (np.mean([look[k] for look in looks], axis=0).astype(np.float32) for k in (0, 1))
-        scatter = np.linalg.norm(np.std([look[0] for look in looks], axis=0), axis=1)
-        presence = float(np.mean([look[2] for look in looks]))
-        face = Face(points, np.maximum(doubt, scatter).astype(np.float32), presence)
+            points, doubt, presence = self.look(picture, near, mirrored)
+            places_seen.append(near.to_picture(points))
+            doubts.append(doubt * np.float32(near.side / 2))
+            presences.append(presence)
+        scatter = np.linalg.norm(np.std(places_seen, axis=0), axis=1)
+        doubt = np.maximum(np.mean(doubts, axis=0), scatter)
+        face = Face(np.mean(places_seen, axis=0), doubt, float(np.mean(presences)))
         return face if presence >= CERTAIN and face.vagueness <= MOST_VAGUE else None
 
-    def _look(
+    def look(
         self, picture: NDArray[np.uint8], crop: Crop, mirrored: bool = False
     ) -> tuple[FloatArray, FloatArray, float]:
         """Points (P, 2) and their doubt (P,) in [-1, 1] of the crop, and presence."""

@@ -76,7 +76,7 @@ def make_portrait(
     if height < SMALL_FACE:
         notes = (f"The face is only about {height:.0f} pixels high: the avatar will look soft.",)
     places = fit.crop.to_crop(points)
-    mesh, pictured = bend(basis, fit, places, doubt / fit.pixels_per_decimetre)
+    mesh, pictured = bend(basis, fit, places, doubt / np.float32(fit.pixels_per_decimetre))
     picture = frame(photo, fit.crop)
     mesh, pictured = dressed(mesh, pictured, fit.camera, picture)
     return Portrait(picture, mesh, fit.camera, pictured, places, fit.crop, notes)

@@ -181,11 +181,11 @@ def _around(photo: NDArray[np.uint8], face: Face) -> tuple[NDArray[np.uint8], Fa
     left, right = max(0, int(crop.x - half)), min(width, int(crop.x + half))
     top, bottom = max(0, int(crop.y - half)), min(height, int(crop.y + half))
     part = photo[top:bottom, left:right]
-    scale = np.float32(min(1.0, PHOTO_SIDE / max(part.shape[:2])))
+    scale = min(1.0, PHOTO_SIDE / max(part.shape[:2]))
     if scale < 1:
         part = np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    points = (face.points - np.array([left, top], np.float32)) * scale
-    return np.ascontiguousarray(part), Face(points, face.doubt * scale, face.presence)
+    points = (face.points - np.array([left, top], np.float32)) * np.float32(scale)
+    return np.ascontiguousarray(part), Face(points, face.doubt * np.float32(scale), face.presence)
 
 
 def _write_interior(pack: Path, vertices: int) -> None:

@@ -122,7 +122,9 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Make
 def _own_avatars(maker: Maker | None) -> dict[str, Avatar]:
     """What was made of photos before; a pack that cannot be read is left out."""
     own: dict[str, Avatar] = {}
-    for name in maker.list() if maker else ():
+    if maker is None:
+        return own
+    for name in maker.list():
         try:
             own[name] = maker.load(name)
         except (OSError, ValueError) as error:

@@ -56,14 +56,17 @@ are ARKit's coefficients, 0..1, 0 where left out: lids, gaze, brows, cheeks, nos
 follow them; jaw, lips and tongue stay with the audio, so that a full set may be sent as it is. A smile counts as lips:
 send it as an emotion. `pose` is in radians and decimetres (x to the model's left, y up, z forward; at most 0.6 and 1),
 `gaze` (else taken from eyeLook*) relative to the head. Frames are shown with the voice that was said with them. Half a
-second without one, and the face lives by itself again. What is `set` wins over the tracker. A tracker on another device
+second without one, and the face lives by itself again. What is `set` wins over the tracker. On a network that loses
+packets, send on a second channel that does not wait for them; answers come on `control`. A tracker on another device
 sends the same messages to the WebSocket `/v1/sessions/{secret}/drive`. With MediaPipe's face landmarker in a page, for
 one:
+
+    const drive = peer.createDataChannel("drive", {ordered: false, maxRetransmits: 0});
 
     const values = Object.fromEntries(result.faceBlendshapes[0].categories
       .filter(({categoryName}) => categoryName !== "_neutral").map(({categoryName, score}) => [categoryName, score]));
     const happy = (values.mouthSmileLeft + values.mouthSmileRight) / 2;
-    control.send(JSON.stringify({type: "drive", t: performance.now(), values, emotion: {happy}}));
+    drive.send(JSON.stringify({type: "drive", t: performance.now(), values, emotion: {happy}}));
 """
 
 import json

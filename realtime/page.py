@@ -22,12 +22,24 @@ class Page:
         self._on_open = on_open
         self._heard = heard
         self._channel: RTCDataChannel | None = None
+        self._driven = False
         self._inbox = Inbox(follow, self._answer)
 
     def open(self, channel: RTCDataChannel) -> None:
-        """Take the channel that the page has opened. There is one, and it is called `control`."""
+        """Take a channel that the page has opened: the one called `control`, or one called `drive`, which lets a
+        tracker send without waiting for what was lost."""
+        if channel.label == "drive" and not self._driven:
+            self._driven = True
+            channel.on("message", self._take)
+            return
         if self._channel is not None or channel.label != "control":
-            channel.send(event("error", code="second_channel", message='Open one data channel, called "control"'))
+            channel.send(
+                event(
+                    "error",
+                    code="second_channel",
+                    message='Open one data channel "control" and, for a tracker, one "drive"',
+                )
+            )
             channel.close()
             return
         self._channel = channel

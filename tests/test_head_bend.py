@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engines.expression import EXPRESSION_INDEX
+from engines.expression import EXPRESSION_INDEX, FloatArray
 from engines.face_basis import FaceBasis
 from engines.face_fit import camera_around, fit_face
 from engines.head_bend import bend
@@ -18,7 +18,7 @@ def basis() -> FaceBasis:
     return FaceBasis.load()
 
 
-def portrait(basis: FaceBasis, **expression: float) -> tuple[np.ndarray, np.ndarray]:
+def portrait(basis: FaceBasis, **expression: float) -> tuple[FloatArray, FloatArray]:
     """Keypoints (P, 2) in pixels of a head that the space of heads does not hold exactly, and how sure they are."""
     coefficients = np.zeros(53, np.float32)
     for name, value in expression.items():
@@ -33,7 +33,7 @@ def test_keypoints_lie_where_the_picture_shows_them(basis: FaceBasis) -> None:
     points, doubt = portrait(basis)
     fit = fit_face(basis, points, doubt, 0.0)
     targets = fit.crop.to_crop(points)
-    mesh, pictured = bend(basis, fit, targets, doubt / fit.pixels_per_decimetre)
+    mesh, pictured = bend(basis, fit, targets, doubt / np.float32(fit.pixels_per_decimetre))
     assert pictured is None
     seen = fit.camera.project(mesh.pose(Motion()))[mesh.keypoints[list(TRACKED)], :2]
     irises = [row for row, index in enumerate(TRACKED) if KEYPOINT_NAMES[index].startswith("iris")]
@@ -49,7 +49,7 @@ def test_an_open_mouth_belongs_to_the_picture_and_not_to_the_person(basis: FaceB
     }
     points, doubt = portrait(basis, jawOpen=0.4, **sides)
     fit = fit_face(basis, points, doubt, 0.0)
-    mesh, pictured = bend(basis, fit, fit.crop.to_crop(points), doubt / fit.pixels_per_decimetre)
+    mesh, pictured = bend(basis, fit, fit.crop.to_crop(points), doubt / np.float32(fit.pixels_per_decimetre))
     assert pictured is not None
     upper, lower = mesh.keypoints[LIPS[0]]
     sealed = basis.mean.neutral[upper, 1] - basis.mean.neutral[lower, 1]
@@ -62,7 +62,7 @@ def test_an_open_mouth_belongs_to_the_picture_and_not_to_the_person(basis: FaceB
 def test_eyeballs_and_teeth_keep_their_shape(basis: FaceBasis) -> None:
     points, doubt = portrait(basis)
     fit = fit_face(basis, points, doubt, 0.0)
-    mesh, _ = bend(basis, fit, fit.crop.to_crop(points), doubt / fit.pixels_per_decimetre)
+    mesh, _ = bend(basis, fit, fit.crop.to_crop(points), doubt / np.float32(fit.pixels_per_decimetre))
     head = basis.head(fit.shape)
     for part in (Part.UPPER_TEETH, Part.LOWER_TEETH):
         used = np.unique(head.triangles[head.parts == part])
@@ -79,7 +79,7 @@ def test_lids_close_over_wide_eyes(basis: FaceBasis) -> None:
     points, doubt = portrait(basis)
     points[rows[0], 1] -= 5  # the upper lid, five pixels higher
     fit = fit_face(basis, points, doubt, 0.0)
-    mesh, _ = bend(basis, fit, fit.crop.to_crop(points), doubt / fit.pixels_per_decimetre)
+    mesh, _ = bend(basis, fit, fit.crop.to_crop(points), doubt / np.float32(fit.pixels_per_decimetre))
     upper, lower = (mesh.keypoints[KEYPOINT_NAMES.index(name)] for name in names)
     blink = np.zeros(53, np.float32)
     blink[EXPRESSION_INDEX["eyeBlinkLeft"]] = 1.0

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from realtime.controls import MAX_RATE, ControlError, Message, Ping
+from realtime.controls import MAX_RATE, Message, Ping
 from realtime.page import Page
+from realtime.values import ControlError
 
 
 class FakeChannel:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from engines.avatar import list_avatars, load_avatar
+from engines.drive import UNDRIVEN, Drive
 from engines.expression import EXPRESSION_INDEX
-from engines.media import FRAME_TICKS, MEDIA_RATE, SPEECH_RATE, AudioChunk, VideoFrame
+from engines.media import FRAME_TICKS, MEDIA_RATE, SPEECH_RATE, AudioChunk, HeadPose, VideoFrame
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import Engine, Pipeline
 
@@ -57,6 +58,22 @@ def test_two_sessions_do_not_disturb_each_other(engine: Engine) -> None:
             together.append(frame)
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a.planes, b.planes)
+
+
+def test_a_tracker_is_asked_for_the_media_time_of_every_frame_drawn_or_not(engine: Engine) -> None:
+    pipeline = engine.open(load_avatar(list_avatars()[0]), seed=2)
+    asked: list[int] = []
+
+    def drive(media_time: int) -> Drive:
+        asked.append(media_time)
+        return Drive(pose=HeadPose(yaw=0.2)) if media_time >= 0 else UNDRIVEN
+
+    pipeline.drive = drive
+    moved = [motion for chunk in chunks(2.0) if (motion := pipeline.hear(chunk)) is not None]
+    assert asked == [motion.media_time for motion in moved] and len(moved) == 50
+    assert moved[-1].motion.pose.yaw == pytest.approx(0.2, abs=1e-3)
+    frame = pipeline.draw(moved[-1])
+    assert (frame.media_time, frame.epoch, frame.motion) == (moved[-1].media_time, 0, moved[-1].motion)
 
 
 def test_silence_is_alive_with_the_mouth_shut(engine: Engine) -> None:

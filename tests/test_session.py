@@ -1,6 +1,7 @@
 """Calls over loopback, with a second aiortc peer as the caller."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 
@@ -225,15 +226,17 @@ async def test_a_tracker_drives_the_face_over_the_data_channel_until_it_stops() 
         await caller.start()
         await caller.live()
         caller.send(type="subscribe", expression=True)
+        drive = caller.connection.createDataChannel("drive", ordered=False, maxRetransmits=0)
+        await caller.until(lambda: drive.readyState == "open")
         begun = time.monotonic()
         for frame in range(45):
             await asyncio.sleep(max(0.0, begun + frame / 30 - time.monotonic()))
             elapsed = time.monotonic() - begun
             values, pose = {"browInnerUp": 0.5, "jawOpen": 1.0}, {"yaw": min(0.4, 0.25 * elapsed)}
-            caller.send(type="drive", t=1000 * elapsed, values=values, pose=pose)
+            drive.send(json.dumps({"type": "drive", "t": 1000 * elapsed, "values": values, "pose": pose}))
             if frame == 20:  # what cannot be followed is told and disturbs nothing
                 caller.send(type="drive", values={"browUp": 0.5})
-                assert "browUp" in (await caller.event("error"))["message"]
+        assert "browUp" in (await caller.event("error"))["message"]
         await caller.event("drive", driving=True)
         await caller.event("drive", driving=False)
         await asyncio.sleep(0.5)

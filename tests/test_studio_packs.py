@@ -204,3 +204,15 @@ def test_keypoint_groups_mirror_themselves() -> None:
         assert {MIRROR[index] for index in group} == set(group)
     mesh = HeadMesh.load(Path(AVATARS) / NAMES[0] / "mesh.npz")
     assert len(set(mesh.keypoints.tolist())) == len(KEYPOINT_NAMES)
+
+
+def test_the_mouths_inside_has_white_teeth_and_a_red_tongue() -> None:
+    geometry = load_avatar(NAMES[0]).geometry
+    keypoints = dict(zip(KEYPOINT_NAMES, geometry.mesh.keypoints, strict=True))
+    names = [name for name in KEYPOINT_NAMES if name.startswith(("teeth", "tongue"))]
+    uv = geometry.interior.uv[[keypoints[name] for name in names]]
+    colours = dict(zip(names, geometry.interior.look_up(uv[None])[0], strict=True))
+    red, green, blue = colours.pop("tongue_tip")
+    assert red > 1.3 * max(green, blue)
+    for colour in colours.values():
+        assert colour.min() > 0.5 and colour.max() - colour.min() < 0.15

@@ -14,6 +14,7 @@ from scipy.io import wavfile
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
 from playwright.sync_api import Browser, Page, expect
 
+from engines.avatar import list_avatars
 from tests.browser import (
     CHROMIUM,
     Server,
@@ -129,7 +130,7 @@ def test_screen_readers_find_names_for_everything(page: Page) -> None:
     expect(page.get_by_role("group", name="Emotion").get_by_role("radio")).to_have_count(9)
     expect(page.get_by_role("slider", name="Head turn")).to_have_attribute("aria-valuetext", "lives by itself")
     expect(page.get_by_role("slider", name="Mouth opening")).to_have_attribute("aria-valuetext", "100 percent")
-    expect(page.get_by_role("group", name="Avatar").get_by_role("radio")).to_have_count(4)
+    expect(page.get_by_role("group", name="Avatar").get_by_role("radio")).to_have_count(len(list_avatars()))
     expect(page.get_by_role("status").first).to_have_text("Press Start and talk")
     expect(page.get_by_role("img", name="the avatar")).to_have_count(1)
 
@@ -168,8 +169,12 @@ def test_the_drawer_shows_what_others_set_and_what_the_face_does(page: Page) -> 
     expect(page.locator("#blink-value")).to_have_text("50 %")
     expect(page.get_by_role("radio", name="sad")).to_be_checked()
     expect(page.locator("#alpha-value")).to_have_text("120 %")
-    send(page, type="drive", pose={"yaw": 0.2})
+    for _ in range(20):
+        send(page, type="drive", pose={"yaw": 0.2})
+        page.wait_for_timeout(40)
     expect(page.locator("#yaw-value")).to_have_text("11° right")
+    expect(page.get_by_role("status").get_by_text("A tracker moves")).to_be_visible()
+    expect(page.get_by_role("status").get_by_text("The rest lives by itself")).to_be_visible()
     page.click("#direct > summary")
     before = len(events(page, type="expression"))
     page.wait_for_timeout(500)

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from engines.landmarks import TRACKED
 from networks.landmarks import HEAT_SIZE, Landmarks
-from training.landmark_batches import Batch, Heads, batches, load_distractors
+from training.landmark_batches import Batch, Heads, batches
+from training.landmark_distractors import load_distractors
 
 HELD_OUT: Final = 20
 SPOT: Final = 1.2
@@ -102,6 +103,7 @@ def main() -> None:
             parts = losses(network, next(feed))
             optimizer.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
+            seen = {name: float(part.detach()) for name, part in parts.items()}
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             step += 1
@@ -110,7 +112,7 @@ def main() -> None:
                 for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
                     slow.copy_(slow * keep + fast * (1 - keep) if slow.is_floating_point() else fast)
             bar.update()
-            running = {name: 0.98 * running.get(name, float(p)) + 0.02 * float(p) for name, p in parts.items()}
+            running = {name: 0.98 * running.get(name, part) + 0.02 * part for name, part in seen.items()}
             if step % 50 == 0:
                 bar.set_postfix(running)
                 print(step, *(f"{name} {value:.4f}" for name, value in running.items()), file=log, flush=True)

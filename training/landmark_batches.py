@@ -8,7 +8,7 @@ shapes rather than the studio's look.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from engines.expression import FloatArray
 from engines.keypoints import KEYPOINT_NAMES, MIRROR
 from engines.landmarks import CROP_SIZE, TRACKED, Crop, cut
-from training.landmark_dataset import clutter
+from training.landmark_distractors import noise, without_face
 
 _ROW: Final = {KEYPOINT_NAMES[index]: row for row, index in enumerate(TRACKED)}
 _SPAN: Final = np.linspace(-1, 1, CROP_SIZE, dtype=np.float32)
@@ -55,12 +55,6 @@ class Batch:
     present: Tensor
 
 
-def _noise(rng: np.random.Generator, cells: int, size: int = CROP_SIZE, channels: int = 1) -> FloatArray:
-    """Smooth noise of standard deviation about 1, (size, size, channels)."""
-    coarse = rng.standard_normal((cells, cells, channels), dtype=np.float32)
-    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC).reshape(size, size, channels))
-
-
 def _pixels(points: FloatArray) -> FloatArray:
     return np.asarray((points + 1) * (CROP_SIZE / 2), np.float32)
 
@@ -84,7 +78,7 @@ def _add_beard(rng: np.random.Generator, picture: FloatArray, points: FloatArray
         return points[_ROW[name]]
 
     light = np.exp(rng.uniform(-3, -0.4)) * 255
-    hairs = _noise(rng, 110) * rng.uniform(0.1, 0.5) * light + light * np.array(
+    hairs = noise(rng, 110) * rng.uniform(0.1, 0.5) * light + light * np.array(
         [1, rng.uniform(0.7, 1), rng.uniform(0.5, 1)]
     )
     colour = np.asarray(hairs, np.float32)
@@ -156,7 +150,7 @@ def _add_headwear(rng: np.random.Generator, picture: FloatArray, points: FloatAr
     colour = (
         rng.uniform(0, 255)
         + rng.uniform(-70, 70, 3) * rng.random()
-        + _noise(rng, int(rng.integers(4, 120))) * rng.uniform(2, 40)
+        + noise(rng, int(rng.integers(4, 120))) * rng.uniform(2, 40)
     )
     if rng.random() < 0.6:
         line, reach = brow + up * rng.uniform(0.15, 0.9), across * rng.uniform(0.55, 0.9)
@@ -185,14 +179,14 @@ def _add_obstacles(rng: np.random.Generator, picture: FloatArray) -> None:
             cv2.ellipse(mask, place, axes, float(rng.uniform(0, 180)), 0, 360, 255, -1)
         else:
             cv2.line(mask, place, rng.integers(0, CROP_SIZE, 2).tolist(), 255, int(rng.integers(2, 22)))
-        colour = rng.uniform(0, 255, 3) + _noise(rng, 12) * rng.uniform(0, 25)
+        colour = rng.uniform(0, 255, 3) + noise(rng, 12) * rng.uniform(0, 25)
         _paint(picture, mask, np.asarray(colour, np.float32), float(rng.uniform(0.4, 2)))
 
 
 def _recolour(rng: np.random.Generator, picture: FloatArray) -> NDArray[np.uint8]:
     """Texture, light, sharpness, cast, gamma, contrast: `picture` (h, w, 3) about [0, 255] to bytes."""
     if rng.random() < 0.5:
-        picture *= 1 + _noise(rng, int(rng.integers(5, 120))) * rng.uniform(0.02, 0.22)
+        picture *= 1 + noise(rng, int(rng.integers(5, 120))) * rng.uniform(0.02, 0.22)
     if rng.random() < 0.5:  # a lamp, a window, a shadow
         angle, edge = rng.uniform(0, 2 * np.pi), rng.uniform(-0.6, 0.6)
         across = _SPAN[None] * np.float32(np.cos(angle)) + _SPAN[:, None] * np.float32(np.sin(angle))
@@ -209,7 +203,7 @@ def _recolour(rng: np.random.Generator, picture: FloatArray) -> NDArray[np.uint8
     shown = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.22:
         shown = np.asarray(cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
-    levels = np.arange(256, dtype=np.float32)[:, None] / 255 * rng.normal(1, 0.12, 3).astype(np.float32)
+    levels: NDArray[Any] = np.arange(256, dtype=np.float32)[:, None] / 255 * rng.normal(1, 0.12, 3).astype(np.float32)
     levels = 255 * levels.clip(0, 1) ** np.float32(np.exp(rng.normal(0, 0.35)))
     middle = float(shown.mean())
     levels = middle * rng.uniform(0.7, 1.25) + (levels - middle) * np.float32(rng.uniform(0.5, 1.5))
@@ -275,78 +269,6 @@ def _random_crop(rng: np.random.Generator, points: FloatArray) -> tuple[Crop, bo
     return crop, present
 
 
-def load_distractors(assets: Path) -> list[NDArray[np.uint8]]:
-    """MakeHuman's textures, RGB: skin, cloth, hair and irises that are nobody's face."""
-    files = [
-        path
-        for folder in ("skins/textures", "clothes", "hair", "eyes/materials", "tongue", "teeth")
-        for path in sorted((assets / folder).rglob("*"))
-        if path.suffix in (".jpg", ".png")
-    ]
-    pictures = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in files]
-    return [
-        np.ascontiguousarray(cv2.resize(picture, (768, 768), interpolation=cv2.INTER_AREA)[..., ::-1], np.uint8)
-        for picture in pictures
-        if picture is not None
-    ]
-
-
-def _pattern(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Bricks, waves, dots or noise like nature's (its power falls with the frequency)."""
-    y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE].astype(np.float32)
-    kind = rng.integers(4)
-    if kind == 0:
-        slope = rng.uniform(0.8, 2.2)
-        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(CROP_SIZE), np.fft.rfftfreq(CROP_SIZE), indexing="ij")) + 0.004
-        white = rng.standard_normal((3, CROP_SIZE, CROP_SIZE), dtype=np.float32)
-        white += rng.uniform(0, 4) * white[:1]
-        field = np.fft.irfft2(np.fft.rfft2(white) / frequency**slope).transpose(1, 2, 0)
-        field = field / field.std() * rng.uniform(20, 70) + rng.uniform(60, 190, 3)
-        return np.clip(field, 0, 255).astype(np.uint8)
-    angle, period = rng.uniform(0, np.pi), rng.uniform(4, 50)
-    u, v = (x * np.cos(angle) + y * np.sin(angle)) / period, (y * np.cos(angle) - x * np.sin(angle)) / period
-    u = u + _noise(rng, 6)[..., 0] * rng.uniform(0, 0.4)
-    v = v + _noise(rng, 6)[..., 0] * rng.uniform(0, 0.4)
-    if kind == 1:
-        field = np.sin(2 * np.pi * u) * (np.sin(2 * np.pi * v * rng.uniform(0.2, 1)) if rng.random() < 0.5 else 1)
-    elif kind == 2:
-        wide = rng.uniform(1, 3)
-        u = u / wide + 0.5 * (np.floor(v) % 2)
-        field = np.where((u % 1 < 0.08) | (v % 1 < 0.12), -1, 1) + 0.2 * _noise(rng, 90)[..., 0]
-    else:
-        field = np.where(np.hypot(u % 1 - 0.5, v % 1 - 0.5) < rng.uniform(0.15, 0.45), 1, -1) * 1.0
-    share = (np.clip(field, -1, 1)[..., None] + 1) / 2
-    low, high = rng.uniform(0, 255, (2, 3))
-    return np.clip(low + (high - low) * share + _noise(rng, 20) * rng.uniform(0, 20), 0, 255).astype(np.uint8)
-
-
-def _without_face(
-    rng: np.random.Generator, crop: NDArray[np.uint8], distractors: list[NDArray[np.uint8]]
-) -> NDArray[np.uint8]:
-    """Clutter, a texture, a pattern, the head upside down, or the crop in shuffled tiles: skin, but no face."""
-    kind = rng.random()
-    if kind < 0.15:
-        return clutter(rng, CROP_SIZE)
-    if kind < 0.35:
-        return _pattern(rng)
-    if kind < 0.65 and distractors:
-        texture = distractors[rng.integers(len(distractors))]
-        side = float(np.exp(rng.uniform(np.log(60), np.log(700))))
-        x, y = rng.uniform(0, texture.shape[0], 2)
-        return cut(texture, Crop(float(x), float(y), side, float(rng.uniform(0, 6.28))), CROP_SIZE, cv2.BORDER_REFLECT)
-    if kind < 0.75:
-        return np.ascontiguousarray(crop[::-1])
-    count = int(rng.integers(2, 6))
-    tile = CROP_SIZE // count
-    tiles = [crop[r * tile : (r + 1) * tile, c * tile : (c + 1) * tile] for r in range(count) for c in range(count)]
-    shuffled = clutter(rng, CROP_SIZE)
-    for place, which in enumerate(rng.permutation(count * count)):
-        row, column = divmod(place, count)
-        piece = tiles[which] if rng.random() < 0.5 else tiles[which][::-1]
-        shuffled[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile] = piece
-    return shuffled
-
-
 def make_sample(
     rng: np.random.Generator,
     image: NDArray[np.uint8],
@@ -361,7 +283,7 @@ def make_sample(
     border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_CONSTANT)[rng.integers(3)]
     picture, inside = cut(np.ascontiguousarray(image), crop, CROP_SIZE, border), crop.to_crop(points)
     if present and rng.random() < 0.2:
-        other = _without_face(rng, picture, distractors or []).astype(np.float32)
+        other = without_face(rng, picture, distractors or []).astype(np.float32)
         return _spoil(rng, _recolour(rng, other)), inside, False
     return degrade(rng, picture, inside), inside, present
 

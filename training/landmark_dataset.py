@@ -10,7 +10,7 @@ radians. Resumes; the same seed gives the same heads.
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -149,7 +149,7 @@ def clutter(rng: np.random.Generator, size: int = FRAME) -> NDArray[np.uint8]:
     return np.asarray(picture, np.uint8)
 
 
-def render_head(wardrobe: Wardrobe, rasterizer: Rasterizer, seed: int) -> dict[str, NDArray[np.generic]]:
+def render_head(wardrobe: Wardrobe, rasterizer: Rasterizer, seed: int) -> dict[str, NDArray[Any]]:
     """The arrays of one file: see the module."""
     rng = np.random.default_rng([seed, 0xF0])
     figure = Figure(wardrobe, rasterizer, random_identity(wardrobe.assets.root, seed))
@@ -182,7 +182,7 @@ def main() -> None:
         file = options.out / f"head_{seed:04d}.npz"
         if not file.is_file():
             unfinished = file.with_name(f".{file.name}")
-            np.savez(unfinished, **render_head(wardrobe, rasterizer, seed))
+            np.savez(unfinished, allow_pickle=False, **render_head(wardrobe, rasterizer, seed))
             unfinished.rename(file)
 
 

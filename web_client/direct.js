@@ -9,6 +9,9 @@ const EMOTIONS = ["happy", "tender", "surprised", "curious", "sad", "afraid", "a
 const DEGREE = Math.PI / 180;
 const ECHO_MS = 800; // after a message of ours, what the server tells of it is no news
 
+const LIVES = "What you move, you hold. The rest lives by itself.";
+const DRIVEN = "A tracker moves what you do not hold.";
+
 const percent = (value) => `${Math.round(100 * value)} %`;
 const degrees = (before, after) => (value) => {
   const size = Math.round(Math.abs(value));
@@ -72,6 +75,7 @@ export class Direct {
   #emotion = null;
   #intensity = null;
   #reset = null;
+  #note = null;
   #changed = new Set();
   #waiting = false;
   #sentAt = -ECHO_MS;
@@ -84,8 +88,10 @@ export class Direct {
     this.#remembered = remembered;
     this.#reset = make("button", { type: "button", className: "small", textContent: "Let it all live" });
     this.#reset.onclick = () => this.#hold(NATURAL);
+    this.#note = make("p", { className: "hint", textContent: LIVES });
+    this.#note.setAttribute("role", "status");
     body.append(
-      make("p", { className: "hint", textContent: "What you move, you hold. The rest lives by itself." }),
+      this.#note,
       this.#makeEmotions(),
       ...PARTS.map((part) => this.#makePart(part)),
       this.#reset,
@@ -114,7 +120,8 @@ export class Direct {
   #makeRow({ id, label, title, field, reach, min = -reach, max = reach, step = 1, rest = 0, scale, text = percent }) {
     const input = make("input", { id, type: "range", min, max, step, value: rest });
     input.setAttribute("aria-label", title);
-    const output = make("output", { id: `${id}-value`, htmlFor: id });
+    // The slider says its value itself: what lives must not chatter to who cannot see it.
+    const output = make("span", { id: `${id}-value`, className: "value", ariaHidden: "true" });
     const row = { input, output, field, text, rest, scale: scale ?? (reach ? DEGREE : 1) };
     input.oninput = () => this.#move(row);
     input.ondblclick = () => {
@@ -137,7 +144,7 @@ export class Direct {
     this.#intensity = make("input", { id: "intensity", type: "range", min: 0.05, max: 1, step: 0.05, value: 0.7 });
     this.#intensity.setAttribute("aria-label", "Intensity of the emotion");
     this.#intensity.oninput = () => this.#feel();
-    const output = make("output", { id: "intensity-value", htmlFor: "intensity" });
+    const output = make("span", { id: "intensity-value", className: "value", ariaHidden: "true" });
     const row = make("div", { className: "row" }, make("label", { htmlFor: "intensity", textContent: "Intensity" }), this.#intensity, output);
     const group = makeGroup("Emotion");
     group.append(chips, row);
@@ -191,7 +198,11 @@ export class Direct {
     } else if (message.type === "expression" && this.#drawer.open) {
       const { eyeBlinkLeft = 0, eyeBlinkRight = 0 } = message.values;
       this.#follow({ pose: message.pose, gaze: message.gaze, blink: Math.max(eyeBlinkLeft, eyeBlinkRight) });
-    } else if (message.type === "state" && message.state === "live") this.#watch();
+    } else if (message.type === "drive") this.#note.textContent = message.driving ? DRIVEN : LIVES;
+    else if (message.type === "state") {
+      this.#note.textContent = LIVES;
+      if (message.state === "live") this.#watch();
+    }
   }
 
   /** Sliders of what lives move with it, except one that is just being used. */
@@ -219,7 +230,7 @@ export class Direct {
     for (const chip of this.#emotion.querySelectorAll("input")) chip.checked = chip.value === name;
     this.#intensity.value = intensity;
     this.#intensity.disabled = name === "";
-    this.#intensity.closest(".row").querySelector("output").textContent = name ? percent(intensity) : "";
+    this.#intensity.closest(".row").querySelector(".value").textContent = name ? percent(intensity) : "";
     this.#reset.disabled = Object.keys(NATURAL).every((key) => this.#controls[key] === NATURAL[key]);
   }
 

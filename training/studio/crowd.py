@@ -38,6 +38,8 @@ _HAIR = {
     "female": ("ponytail01", "long01", "braid01", "afro01", "short01", "short02", "short03", "short04", "bob02"),
     "male": ("short01", "short02", "short03", "short04", "afro01", "ponytail01"),
 }
+_FRINGED = ("braid01", "bob02", "short03")
+"""Styles whose fringe covers an eye unless the hair is tilted back."""
 _GARMENTS = {
     "female": ("female_casualsuit01", "female_elegantsuit01", "female_sportsuit01", "male_casualsuit04"),
     "male": ("male_casualsuit04", "male_casualsuit06", "male_elegantsuit01", "female_sportsuit01"),
@@ -91,6 +93,7 @@ def passer_by(seed: int) -> Identity:
     hair = np.array(dye) * rng.uniform(0.7, 1.3)
     cloth = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.9), rng.uniform(0.02, 0.5))
     wall = rng.uniform(0.2, 0.85) * rng.uniform(0.85, 1.15, 3)
+    style = one_of(_HAIR[sex])
     bright = lightness if toned else (0.15 if shade == "dark" else 0.85)
     return Identity(
         f"p{seed:04d}",
@@ -98,7 +101,7 @@ def passer_by(seed: int) -> Identity:
         age,
         (float(race[0]), float(race[1]), float(race[2])),
         skin=one_of(skins),
-        hair=one_of(_HAIR[sex]),
+        hair=style,
         garment=one_of(_GARMENTS[sex]),
         weight=float(rng.uniform(0.35, 0.7)),
         muscle=float(rng.uniform(0.35, 0.65)),
@@ -108,6 +111,8 @@ def passer_by(seed: int) -> Identity:
         iris=one_of(_IRISES if race[0] > 0.6 else ("brown", "brownlight")),
         hair_colour=_colour(hair),
         hair_recolour=float(rng.uniform(0.6, 0.9)),
+        hair_tilt=(float(rng.uniform(-16, -6) if style in _FRINGED else rng.normal(0, 2)), 0.0, 0.0),
+        hair_mirrored=bool(rng.random() < 0.5),
         hair_contrast=float(4.5 if grey else rng.uniform(1.6, 2.6)),
         brow_colour=_colour(np.minimum(hair, 0.2) * 0.5),
         garment_colour=_colour(np.array(cloth)),

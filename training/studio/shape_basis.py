@@ -76,7 +76,9 @@ def aligned(
 def build(assets: Assets, identities: int, components: int) -> tuple[FaceBasis, NDArray[np.float64]]:
     """The basis of this many random identities, and the variance along each of its components (in dm squared)."""
     wardrobe, stage = Wardrobe(assets), BareStage()
-    heads, deltas, skinning = [], 0.0, 0.0
+    heads: list[FloatArray] = []
+    deltas: FloatArray = np.zeros((), np.float32)
+    skinning: FloatArray = np.zeros((), np.float32)
     for seed in tqdm(range(FIRST_SEED, FIRST_SEED + identities), unit="head"):
         identity = replace(random_identity(assets.root, seed), hair="short01", garment="male_casualsuit04")
         mesh = face_only(head_mesh(Figure(wardrobe, stage, identity)))  # type: ignore[arg-type]
