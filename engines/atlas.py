@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FIGURE, PICTURE, BACKDROP = 0, 1, 2
-"""Which of the pictures, from the top: the figure, its colours drawn out beyond its outline, for surface that the source
-saw at a grazing angle or not at all; the picture as it is; and the wall without the figure."""
+"""Which of the pictures, from the top: the figure, its colours drawn out beyond its outline, for surface that the
+source saw at a grazing angle or not at all; the picture as it is; and the wall without the figure."""
 OUTLINE: Final = 2
 """Pixels that the outline is wide."""
 SMOOTHING: Final = 6
@@ -28,7 +28,7 @@ def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArra
 
 
 def _drawn_out(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every pixel beyond the figure, and at its outline, where pixels are half wall, takes the nearest colour inside."""
+    """Every pixel beyond the figure, and at its outline, which is half wall, takes the nearest colour inside."""
     inside = cv2.erode(covered, np.ones((2 * OUTLINE + 1, 2 * OUTLINE + 1), np.uint8))
     rows, columns = np.nonzero(inside)
     if not len(rows):

@@ -67,7 +67,7 @@ def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(sources: Sour
     source = sources.get(load_avatar(list_avatars()[0]))
     still, turned = (renderer.render(source, Motion(pose=pose)) for pose in (HeadPose(), HeadPose(yaw=0.12)))
     assert psnr(still[200:350, 180:330], turned[200:350, 180:330]) < 30
-    assert psnr(still[:40, :40], turned[:40, :40]) > 35
+    assert np.abs(still[:40, :40].astype(int) - turned[:40, :40]).max() <= 4
 
 
 def test_equal_motions_give_equal_pictures(sources: SourceCache, renderer: Renderer) -> None:
