@@ -55,54 +55,26 @@ def audio2exp(width: int) -> Contract:
     )
 
 
-_FEATURES = Tensor("features", (1, renderer.FEATURES, renderer.GRID, renderer.GRID))
-_IDENTITY = Tensor("identity", (1, renderer.IDENTITY))
-_GRID = Tensor("grid", (1, renderer.GRID, renderer.GRID, 2))
-_OCCLUSION = Tensor("occlusion", (1, 1, renderer.GRID, renderer.GRID))
-_HIDDEN = Tensor("hidden", (1, renderer.HIDDEN, renderer.GRID, renderer.GRID))
-_CONDITION = Tensor("condition", (1, renderer.GESTURE + renderer.IDENTITY))
-
-
 def renderer_source() -> Contract:
-    """Once per avatar: its picture, RGB in [0, 1] -> features and identity."""
+    """Once per avatar: its picture, RGB in [0, 1] -> an identity."""
     picture = Tensor("picture", (1, 3, renderer.SOURCE_SIZE, renderer.SOURCE_SIZE))
-    return Contract("renderer_source", (picture,), (_FEATURES, _IDENTITY))
+    return Contract("renderer_source", (picture,), (Tensor("identity", (1, renderer.IDENTITY)),))
 
 
-def renderer_motion(keypoints: int) -> Contract:
-    """Per frame: what the mesh says of the motion -> its correction, and what the painter needs of it."""
-    inputs = (
-        _FEATURES,
-        _IDENTITY,
-        Tensor("keypoints_source", (1, keypoints, 3)),
-        Tensor("keypoints_target", (1, keypoints, 3)),
-        Tensor("flow", (1, 2, renderer.GRID, renderer.GRID)),
-        Tensor("seen", (1, 1, renderer.GRID, renderer.GRID)),
-        _GRID,
-    )
-    residual = Tensor("residual", (1, 2, renderer.GRID, renderer.GRID))
-    return Contract("renderer_motion", inputs, (residual, _OCCLUSION, _HIDDEN, _CONDITION))
-
-
-def renderer_painter() -> Contract:
-    """Per frame: the warped picture and the windows -> layers (premultiplied colour and mask) to lay over them."""
-    size, mouth, eyes = (
-        (renderer.MAIN_SIZE, renderer.MAIN_SIZE),
-        (renderer.MOUTH_HEIGHT, renderer.MOUTH_WIDTH),
-        (renderer.EYES_HEIGHT, renderer.EYES_WIDTH),
+def renderer_painter(keypoints: int) -> Contract:
+    """Per frame: the folded warp and windows -> folded layers (premultiplied colour and mask) to lay over them."""
+    heads = (
+        ("main", (renderer.MAIN_CELLS, renderer.MAIN_CELLS), renderer.MAIN_CHANNELS),
+        ("mouth", renderer.MOUTH_CELLS, renderer.MOUTH_CHANNELS),
+        ("eyes", renderer.EYES_CELLS, renderer.EYES_CHANNELS),
     )
     inputs = (
-        _FEATURES,
-        _GRID,
-        _OCCLUSION,
-        _HIDDEN,
-        _CONDITION,
-        Tensor("warped", (1, 4, *size)),
-        Tensor("mouth", (1, renderer.MOUTH_CHANNELS, *mouth)),
-        Tensor("eyes", (1, renderer.EYES_CHANNELS, *eyes)),
+        Tensor("identity", (1, renderer.IDENTITY)),
+        Tensor("keypoints", (1, keypoints, 3)),
+        *(Tensor(name, (1, *cells, channels)) for name, cells, channels in heads),
     )
-    layers = (("main", size), ("mouth_layer", mouth), ("eyes_layer", eyes))
-    return Contract("renderer_painter", inputs, tuple(Tensor(name, (1, 4, *shape)) for name, shape in layers))
+    layers = (Tensor(f"{name}_layer", (1, *cells, renderer.LAYER_CHANNELS)) for name, cells, _ in heads)
+    return Contract("renderer_painter", inputs, tuple(layers))
 
 
 def landmarks(points: int) -> Contract:

@@ -111,17 +111,14 @@ def parity(network: nn.Module, contract: Contract, path: Path) -> float:
 
 
 def export_renderer(checkpoint: Path, folder: Path) -> None:
-    """The three networks of a checkpoint of `training.fit_renderer`, with their parity printed."""
+    """Both networks of a checkpoint of `training.fit_renderer`, with their parity printed."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network = CompactRenderer(saved["keypoints"]).eval()
-    network.load_state_dict(
-        {name.removeprefix("network."): tensor for name, tensor in saved["model"].items() if "network." in name}
-    )
+    network.load_state_dict(saved["average"])
     print(f"step {saved['step']}")
     for stage, contract in (
         (network.source, contracts.renderer_source()),
-        (network.motion, contracts.renderer_motion(saved["keypoints"])),
-        (network.painter, contracts.renderer_painter()),
+        (network.painter, contracts.renderer_painter(saved["keypoints"])),
     ):
         path = export(stage, contract, folder)
         difference = parity(stage, contract, path)
@@ -164,7 +161,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     for name, run, files in (
         ("audio", export_audio, "audio_features.onnx and audio2exp.onnx"),
-        ("renderer", export_renderer, "renderer_source.onnx, renderer_motion.onnx and renderer_painter.onnx"),
+        ("renderer", export_renderer, "renderer_source.onnx and renderer_painter.onnx"),
         ("landmarks", export_landmarks, "landmarks.onnx"),
     ):
         command = commands.add_parser(name, help=files)

@@ -6,20 +6,19 @@ Training and serving both build their inputs here, so the network meets in a cal
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import FLOW_SIZE, Raster, Window, cover_flow, picture_flow, rasterize, source_depth, visibility
+from engines.flow import Flow, Raster, SourceView, Window, barycentric, flow_to_source, rasterize, view_source
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
 
-GRID: Final = 64
-"""Cells on a side of the flow that the networks see."""
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the networks see and paint of the whole picture."""
 MOUTH_WINDOW: Final = (112, 112)
@@ -45,13 +44,6 @@ class Interior:
             raise ValueError(f"{folder / 'interior.png'} is not a picture")
         return cls(uv, np.ascontiguousarray(picture[..., ::-1]))
 
-    def look_up(self, uv: FloatArray) -> FloatArray:
-        """Colour in [0, 1] at ``(h, w, 2)`` texture coordinates: float32 (h, w, 3)."""
-        height, width = self.texture.shape[:2]
-        x, y = uv[..., 0] * width - 0.5, uv[..., 1] * height - 0.5
-        colour: FloatArray = cv2.remap(self.texture, x, y, cv2.INTER_LINEAR).astype(np.float32) / np.float32(255)
-        return colour
-
 
 @dataclass(frozen=True)
 class SourceGeometry:
@@ -69,15 +61,9 @@ class SourceGeometry:
         return self.camera.project(self.mesh.pose(Motion()) if self.pictured is None else self.pictured)
 
     @cached_property
-    def depth(self) -> FloatArray:
-        """Depth buffer of the source."""
-        return source_depth(self.points, self.mesh.triangles, self.mesh.parts)
-
-    @cached_property
-    def attributes(self) -> FloatArray:
-        """What a target pixel learns of its surface point (V, 5): x, y, depth in the source and texture u, v."""
-        beyond = len(self.points) - len(self.interior.uv)
-        return np.concatenate([self.points, np.pad(self.interior.uv, ((0, beyond), (0, 0)))], axis=1)
+    def view(self) -> SourceView:
+        """What of the mesh the source picture shows."""
+        return view_source(self.points, self.mesh.triangles, FRAME_SIZE)
 
     @cached_property
     def keypoints(self) -> FloatArray:
@@ -93,28 +79,17 @@ class SourceGeometry:
 
 
 @dataclass(frozen=True)
-class WindowGeometry:
-    """What one head repaints: its `window`; `flow` float32 (h, w, 2) at native resolution; `maps` float32 (h, w, C),
-    what the mesh says of each pixel."""
-
-    window: Window
-    flow: FloatArray
-    maps: FloatArray
-
-
-@dataclass(frozen=True)
 class FaceGeometry:
-    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` float32 (256, 256, 2), displacement from
-    target to source in picture units, and `coarse_flow` the same at (64, 64, 2); `seen` float32 (128, 128), 1 where
-    the source shows the surface. The maps of `mouth` are seen, teeth, tongue and unlit colour (112, 112, 6), those of
-    `eyes` seen and eyeball (64, 192, 2)."""
+    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` of the whole picture at 512 x 512. `mouth_maps`
+    float32 (112, 112, 6) are seen, teeth, tongue and the unlit colour of both; `eyes_maps` (64, 192, 2) seen and
+    eyeball."""
 
     keypoints: FloatArray
-    flow: FloatArray
-    coarse_flow: FloatArray
-    seen: FloatArray
-    mouth: WindowGeometry
-    eyes: WindowGeometry
+    flow: Flow
+    mouth: Window
+    mouth_maps: FloatArray
+    eyes: Window
+    eyes_maps: FloatArray
 
 
 def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
@@ -122,26 +97,15 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     mesh = source.mesh
     points = source.camera.project(mesh.pose(motion))
     keypoints = source.select_keypoints(points)
+    raster = rasterize(points, mesh.triangles, Window.whole(FRAME_SIZE))
+    flow = flow_to_source(raster, mesh.triangles, mesh.parts, source.view)
 
-    whole = Window.whole(FLOW_SIZE)
-    raster = rasterize(points, source.points, mesh.triangles, mesh.parts, whole)
-    seen = visibility(raster, source.depth)
-    flow = picture_flow(raster, seen, whole)
-
-    window = _window(keypoints, LIPS, *MOUTH_WINDOW)
-    raster = rasterize(points, source.attributes, mesh.triangles, mesh.parts, window)
-    mouth = WindowGeometry(window, _window_flow(flow, raster, window), _mouth_maps(source, raster))
-
-    window = _window(keypoints, LIDS, *EYES_WINDOW)
-    raster = rasterize(points, source.points, mesh.triangles, mesh.parts, window)
-    maps = np.empty((*EYES_WINDOW, 2), np.float32)
-    maps[..., 0] = visibility(raster, source.depth)
-    maps[..., 1] = raster.parts == Part.EYE
-    eyes = WindowGeometry(window, _window_flow(flow, raster, window), maps)
-
-    coarse_flow = cv2.resize(flow, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    seen = cv2.resize(seen, (MAIN_SIZE, MAIN_SIZE), interpolation=cv2.INTER_AREA)
-    return FaceGeometry(keypoints, flow, coarse_flow, seen, mouth, eyes)
+    mouth, eyes = (_window(keypoints, *group) for group in ((LIPS, *MOUTH_WINDOW), (LIDS, *EYES_WINDOW)))
+    eyes_maps = np.empty((*EYES_WINDOW, 2), np.float32)
+    eyes_maps[..., 0] = eyes.cut(flow.seen) > 0
+    eyes_maps[..., 1] = raster.parts(mesh.parts, eyes) == Part.EYE
+    mouth_maps = _mouth_maps(source, raster, flow.seen, mouth)
+    return FaceGeometry(keypoints, flow, mouth, mouth_maps, eyes, eyes_maps)
 
 
 def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:
@@ -153,31 +117,40 @@ def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: i
     return Window(half, left, top, width, height)
 
 
-def look_up(field: FloatArray, window: Window) -> FloatArray:
-    """A field over the whole picture (n, n, 2), interpolated at the pixels of `window`: (height, width, 2)."""
-    scale = field.shape[0] / 2 / window.scale
-    shift = (scale - 1) / 2
-    matrix = np.array([[scale, 0, window.left * scale + shift], [0, scale, window.top * scale + shift]])
-    size = (window.width, window.height)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    found: FloatArray = cv2.warpAffine(field, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return found
-
-
-def _window_flow(flow: FloatArray, raster: Raster, window: Window) -> FloatArray:
-    """The mesh's own flow at native resolution, and the picture's where the mesh ends."""
-    fine = look_up(flow, window)
-    cover_flow(fine, raster, window)
-    return fine
-
-
-def _mouth_maps(source: SourceGeometry, raster: Raster) -> FloatArray:
+def _mouth_maps(source: SourceGeometry, raster: Raster, seen: NDArray[np.uint8], window: Window) -> FloatArray:
     maps = np.zeros((*MOUTH_WINDOW, 6), np.float32)
-    maps[..., 0] = visibility(raster, source.depth)
-    teeth = (raster.parts == Part.UPPER_TEETH) | (raster.parts == Part.LOWER_TEETH)
-    maps[..., 1] = teeth
-    maps[..., 2] = raster.parts == Part.TONGUE
-    inside = teeth | (raster.parts == Part.TONGUE)
-    if inside.any():
-        maps[inside, 3:] = source.interior.look_up(raster.values[None, inside, 3:])[0]
+    maps[..., 0] = window.cut(seen) > 0
+    mesh, interior = source.mesh, source.interior
+    _draw_interior(
+        window.cut(raster.triangle), window.left, window.top, raster.pixels, mesh.triangles, mesh.parts,
+        interior.uv, interior.texture, maps,
+    )  # fmt: skip
     return maps
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _draw_interior(
+    nearest: Any, left: int, top: int, pixels: Any, triangles: Any, parts: Any, uv: Any, texture: Any, maps: Any
+) -> None:
+    """Mark teeth and tongue in `maps`, and look their colour up in `texture`, bilinearly."""
+    upper, tongue = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE)
+    height, width = texture.shape[:2]
+    right, bottom = np.float32(width - 1.001), np.float32(height - 1.001)
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            t = nearest[y, x]
+            if t < 0 or parts[t] < upper or parts[t] > tongue:
+                continue
+            maps[y, x, 2 if parts[t] == tongue else 1] = 1.0
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wb, wc = barycentric(pixels, a, b, c, left + x, top + y)
+            u = uv[a, 0] + wb * (uv[b, 0] - uv[a, 0]) + wc * (uv[c, 0] - uv[a, 0])
+            v = uv[a, 1] + wb * (uv[b, 1] - uv[a, 1]) + wc * (uv[c, 1] - uv[a, 1])
+            u = min(max(u * width - np.float32(0.5), np.float32(0)), right)
+            v = min(max(v * height - np.float32(0.5), np.float32(0)), bottom)
+            column, row = int(u), int(v)
+            u, v = u - np.float32(column), v - np.float32(row)
+            for k in range(3):
+                above = texture[row, column, k] * (1 - u) + texture[row, column + 1, k] * u
+                below = texture[row + 1, column, k] * (1 - u) + texture[row + 1, column + 1, k] * u
+                maps[y, x, 3 + k] = (above * (1 - v) + below * v) * np.float32(1 / 255)

@@ -35,8 +35,8 @@ def dressed(
     """`mesh` and `pictured` (V, 3) with a shell of what else of the person `picture` uint8 RGB (512, 512, 3) shows."""
     shown = mesh.pose(Motion()) if pictured is None else pictured
     points = camera.project(shown)
-    raster = rasterize(points, points[:, :1], mesh.triangles, mesh.parts, Window.whole(SIZE))
-    covered = np.isfinite(raster.depth).astype(np.uint8)
+    raster = rasterize(points, mesh.triangles, Window.whole(SIZE))
+    covered = raster.covered()
     person = _person(picture, covered)
     inner = cv2.erode(covered, np.ones((3, 3), np.uint8), iterations=TUCKED, borderValue=1)
     wanted = (person > 0) & (inner == 0)

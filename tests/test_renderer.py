@@ -56,18 +56,18 @@ def test_an_open_mouth_shows_what_the_portrait_hides_and_leaves_the_eyes_alone(
     avatar = load_avatar(name)
     shut, opened = (renderer.render(sources.get(avatar), motion) for motion in (Motion(), OPEN))
     geometry = face_geometry(avatar.geometry, OPEN)
-    inside = geometry.mouth.maps[..., 0] == 0
+    inside = geometry.mouth_maps[..., 0] == 0
     assert 0.02 < inside.mean() < 0.3
-    mouths = [geometry.mouth.window.cut(picture)[inside].astype(int) for picture in (shut, opened)]
+    mouths = [geometry.mouth.cut(picture)[inside].astype(int) for picture in (shut, opened)]
     assert np.abs(mouths[0] - mouths[1]).mean() > 15
-    assert psnr(geometry.eyes.window.cut(opened), geometry.eyes.window.cut(shut)) > 32
+    assert psnr(geometry.eyes.cut(opened), geometry.eyes.cut(shut)) > 32
 
 
 def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(sources: SourceCache, renderer: Renderer) -> None:
     source = sources.get(load_avatar(list_avatars()[0]))
     still, turned = (renderer.render(source, Motion(pose=pose)) for pose in (HeadPose(), HeadPose(yaw=0.12)))
     assert psnr(still[200:350, 180:330], turned[200:350, 180:330]) < 30
-    assert psnr(still[:40, :40], turned[:40, :40]) > 35
+    assert np.abs(still[:40, :40].astype(int) - turned[:40, :40]).max() <= 4
 
 
 def test_equal_motions_give_equal_pictures(sources: SourceCache, renderer: Renderer) -> None:

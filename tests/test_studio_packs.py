@@ -93,7 +93,7 @@ def inside_seen(name: str, **strengths: float) -> int:
     geometry = load_avatar(name).geometry
     mesh, window = geometry.mesh, Window.whole(512)
     points = geometry.camera.project(mesh.pose(Motion(expression(**strengths))))
-    shown = rasterize(points, points, mesh.triangles, mesh.parts, window).parts
+    shown = rasterize(points, mesh.triangles, window).parts(mesh.parts)
     return int(np.isin(shown, (Part.UPPER_TEETH, Part.LOWER_TEETH, Part.TONGUE)).sum())
 
 

@@ -2,168 +2,249 @@
 
     python -m training.evaluate_renderer --frames DIR --weights engines/assets/weights --sheet sheet.png
 
-For every head with `states_*` and `sequence_*` frames: PSNR and SSIM over the picture, the mouth and the eyes, and the
-error of the frame-to-frame change, beside two baselines: the source unchanged, and the warp without a network.
+For every head with `states` and `sequence` frames: PSNR and SSIM over the picture, the mouth and the eyes, a perceptual
+distance, the distance of facial landmarks and the flicker, beside two baselines: the source unchanged, and the warp
+without a network.
 """
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from engines.expression import FloatArray
-from engines.face_geometry import GRID, face_geometry
-from engines.media import Motion
-from engines.openvino_backend import OpenVinoBackend
+from engines.face_geometry import face_geometry
+from engines.keypoints import LIPS
+from engines.landmarks import TRACKED, Crop, LandmarkFinder
+from engines.media import FRAME_SIZE, Motion
+from engines.openvino_backend import OpenVinoBackend, Precision
 from engines.renderer import Renderer, Source, SourceCache, warp
 from training import model_card
+from training.picture_metrics import (
+    Picture,
+    decibels,
+    flicker,
+    gradient_deviation,
+    squared_error,
+    structural_similarity,
+)
 from training.renderer_dataset import Identity, load_identity
 from training.studio.cast import SHIPPED
+from training.studio.sampler import states
 
-Picture = NDArray[np.uint8]
-STILL = np.zeros((GRID, GRID, 2), np.float32)
-
-
-def structural_similarity(first: Picture, second: Picture) -> float:
-    """SSIM over luma with a Gaussian window of sigma 1.5 (Wang et al., 2004)."""
-    a, b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (first, second))
-
-    def blur(image: FloatArray) -> FloatArray:
-        return np.asarray(cv2.GaussianBlur(image, (11, 11), 1.5))
-
-    mean_a, mean_b = blur(a), blur(b)
-    variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
-    covariance = blur(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    similarity = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
-    )
-    return float(similarity.mean())
+_LIP_ROWS = [TRACKED.index(index) for index in LIPS]
 
 
-def decibels(errors: list[float]) -> float:
-    """PSNR of the pooled squared error."""
-    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
+@dataclass(frozen=True)
+class Frame:
+    """One frame as drawn, against the truth. Squared errors in levels; landmark distances in % of the face's width,
+    not a number where no face was found in either."""
+
+    whole: float
+    mouth: float
+    eyes: float
+    similarity: float
+    perceptual: float
+    lips: float
+    face: float
 
 
-def squared_error(first: Picture, second: Picture) -> float:
-    return float(((first.astype(np.float32) - second.astype(np.float32)) ** 2).mean())
+@dataclass(frozen=True)
+class Verdict:
+    """What was drawn of one head in one way: the fixed states by name, the talking sequence, and its flicker as a share
+    of the truth's."""
+
+    head: str
+    way: str
+    states: dict[str, Frame]
+    sequence: list[Frame]
+    flicker: float
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [*self.states.values(), *self.sequence]
 
 
-def judge(identity: Identity, draw: Callable[[Motion], Picture], sequence: int) -> dict[str, float]:
-    """Figures of one way to draw, over every frame of `identity`; the last `sequence` frames are consecutive."""
-    whole: list[float] = []
-    mouth: list[float] = []
-    eyes: list[float] = []
-    similar: list[float] = []
-    drawn = []
-    for truth, motion in zip(identity.frames, identity.motions, strict=True):
-        picture = draw(motion)
-        drawn.append(picture)
+class Judge:
+    """Draws with the exported renderer and its baselines, and compares with the truth."""
+
+    def __init__(self, weights: Path, precision: Precision) -> None:
+        backend = OpenVinoBackend(precision)
+        self.sources, self.renderer = SourceCache(backend, weights), Renderer(backend, weights)
+
+    @cached_property
+    def finder(self) -> LandmarkFinder:
+        """The shipped keypoint network, whichever weights are judged."""
+        return LandmarkFinder(OpenVinoBackend("f32"))
+
+    def ways(self, identity: Identity) -> dict[str, Callable[[Motion], Picture]]:
+        """The network and its baselines, by name."""
+        source: Source = self.sources.encode(identity.source, identity.geometry)
+
+        def mesh_warp(motion: Motion) -> Picture:
+            return warp(source.atlas, face_geometry(source.geometry, motion))
+
+        return {
+            "source unchanged": lambda motion: identity.source,
+            "mesh warp": mesh_warp,
+            "network": lambda motion: self.renderer.render(source, motion),
+        }
+
+    def landmarks(self, picture: Picture, near: FloatArray) -> FloatArray | None:
+        """Tracked keypoints (N, 2) in pixels, looked for around where they should be."""
+        face = self.finder.settle(picture, Crop.around(near))
+        return face.points if face is not None else None
+
+    def frame(self, identity: Identity, motion: Motion, drawn: Picture, truth: Picture) -> Frame:
+        """Compare one frame."""
         geometry = face_geometry(identity.geometry, motion)
-        whole.append(squared_error(picture, truth))
-        mouth.append(squared_error(geometry.mouth.window.cut(picture), geometry.mouth.window.cut(truth)))
-        eyes.append(squared_error(geometry.eyes.window.cut(picture), geometry.eyes.window.cut(truth)))
-        similar.append(structural_similarity(picture, truth))
-    change = np.diff(np.stack(drawn[-sequence:]).astype(np.float32), axis=0)
-    true_change = np.diff(identity.frames[-sequence:].astype(np.float32), axis=0)
-    return {
-        "PSNR": decibels(whole),
-        "SSIM": float(np.mean(similar)),
-        "mouth PSNR": decibels(mouth),
-        "eyes PSNR": decibels(eyes),
-        "error of change": float(np.abs(change - true_change).mean()),
-    }
+        near = (geometry.keypoints[list(TRACKED), :2] + 1) * (FRAME_SIZE / 2) - 0.5
+        found, wanted = (self.landmarks(picture, near.astype(np.float32)) for picture in (drawn, truth))
+        off = np.full(len(TRACKED), np.nan)
+        if found is not None and wanted is not None:
+            off = 100 * np.linalg.norm(found - wanted, axis=1) / np.ptp(near[:, 0])
+        return Frame(
+            whole=squared_error(drawn, truth),
+            mouth=squared_error(geometry.mouth.cut(drawn), geometry.mouth.cut(truth)),
+            eyes=squared_error(geometry.eyes.cut(drawn), geometry.eyes.cut(truth)),
+            similarity=structural_similarity(drawn, truth),
+            perceptual=gradient_deviation(drawn, truth),
+            lips=float(off[_LIP_ROWS].mean()),
+            face=float(off.mean()),
+        )
+
+    def head(self, folder: Path) -> list[Verdict]:
+        """Every way to draw the head of a folder written by ``python -m training.studio frames``."""
+        shown = load_identity(folder, folder.parent, "states")
+        moved = load_identity(folder, folder.parent, "sequence")
+        verdicts = []
+        for way, draw in self.ways(shown).items():
+            frames = {}
+            for name, motion, truth in zip(states(), shown.motions, shown.frames, strict=False):
+                frames[name] = self.frame(shown, motion, draw(motion), truth)
+            drawn = np.stack([draw(motion) for motion in moved.motions])
+            sequence = [self.frame(moved, *each) for each in zip(moved.motions, drawn, moved.frames, strict=True)]
+            shake = flicker(drawn) / flicker(moved.frames)
+            verdicts.append(Verdict(folder.name, way, frames, sequence, shake))
+        return verdicts
 
 
-def ways_to_draw(source: Source, renderer: Renderer) -> dict[str, Callable[[Motion], Picture]]:
-    """The network and its baselines, by name."""
-
-    def unchanged(motion: Motion) -> Picture:
-        return source.picture
-
-    def mesh_warp(motion: Motion) -> Picture:
-        return warp(source.picture, face_geometry(source.geometry, motion), STILL)
-
-    def network(motion: Motion) -> Picture:
-        return renderer.render(source, motion)
-
-    return {"source unchanged": unchanged, "mesh warp": mesh_warp, "network": network}
+def figures(frames: list[Frame]) -> list[float]:
+    """PSNR, SSIM, perceptual distance, mouth PSNR, eyes PSNR, lip and face landmark distance."""
+    return [
+        decibels([frame.whole for frame in frames]),
+        float(np.mean([frame.similarity for frame in frames])),
+        float(np.mean([frame.perceptual for frame in frames])),
+        decibels([frame.mouth for frame in frames]),
+        decibels([frame.eyes for frame in frames]),
+        float(np.nanmean([frame.lips for frame in frames])),
+        float(np.nanmean([frame.face for frame in frames])),
+    ]
 
 
-def contact_sheet(rows: list[list[Picture]], scale: int = 256) -> Picture:
-    """Tile pictures, one row per list."""
-    small = [[cv2.resize(p, (scale, scale), interpolation=cv2.INTER_AREA) for p in row] for row in rows]
-    return np.vstack([np.hstack(row) for row in small]).astype(np.uint8)
+COLUMNS = ("PSNR", "SSIM", "GMSD", "mouth PSNR", "eyes PSNR", "lips %", "face %")
 
 
-def write_card(path: Path, checkpoint: Path, figures: str, precision: str) -> None:
+def summary(verdicts: list[Verdict]) -> str:
+    """A table: groups of heads by way to draw, over all frames; then the network's, state by state."""
+    shipped = {identity.id for identity in SHIPPED}
+
+    def group(name: str) -> str:
+        return "shipped" if name in shipped else "held out"
+
+    rows, by_state = [], []
+    for heads in ("shipped", "held out"):
+        for way in ("source unchanged", "mesh warp", "network"):
+            chosen = [verdict for verdict in verdicts if verdict.way == way and group(verdict.head) == heads]
+            if chosen:
+                frames = [frame for verdict in chosen for frame in verdict.frames]
+                shake = float(np.mean([verdict.flicker for verdict in chosen]))
+                rows.append([heads, way, *figures(frames), shake])
+        for state in states():
+            network = [verdict for verdict in verdicts if verdict.way == "network" and group(verdict.head) == heads]
+            frames = [verdict.states[state] for verdict in network if state in verdict.states]
+            if frames:
+                by_state.append([heads, state, *figures(frames)])
+    whole = model_card.table(["heads", "drawn by", *COLUMNS, "flicker"], rows)
+    return whole + "\n\n" + model_card.table(["heads", "state", *COLUMNS], by_state)
+
+
+def evaluate(folders: list[Path], weights: Path, precision: Precision = "f32") -> str:
+    """The tables of `summary` over every head in `folders` that has fixed states."""
+    judge = Judge(weights, precision)
+    heads = sorted({path.parent for folder in folders for path in folder.glob("*/states.npz")})
+    return summary([verdict for head in tqdm(heads, unit="head") for verdict in judge.head(head)])
+
+
+def contact_sheet(heads: list[Path], weights: Path, precision: Precision = "f32", scale: int = 256) -> Picture:
+    """Truth and network for every state, a row each per head, and below them the mouth and the eyes enlarged."""
+    judge = Judge(weights, precision)
+    rows = []
+    for folder in heads:
+        identity = load_identity(folder, folder.parent, "states")
+        draw = judge.ways(identity)["network"]
+        drawn = [draw(motion) for motion in identity.motions]
+        for pictures in (list(identity.frames), drawn):
+            rows.append([cv2.resize(p, (scale, scale), interpolation=cv2.INTER_AREA) for p in pictures])
+        geometries = [face_geometry(identity.geometry, motion) for motion in identity.motions]
+        for pictures in (list(identity.frames), drawn):
+            mouths = [g.mouth.cut(p) for g, p in zip(geometries, pictures, strict=True)]
+            eyes = [g.eyes.cut(p) for g, p in zip(geometries, pictures, strict=True)]
+            rows.append([cv2.resize(p, (scale, scale), interpolation=cv2.INTER_CUBIC) for p in mouths])
+            rows.append([cv2.resize(p, (scale, scale // 3), interpolation=cv2.INTER_CUBIC) for p in eyes])
+    return np.vstack([np.hstack(row) for row in rows]).astype(np.uint8)
+
+
+def write_card(path: Path, checkpoint: Path, tables: str, precision: str) -> None:
     """The model card of the renderer, beside its weights."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     record = saved["record"]
     sections = {
         "What it is": """
-Three networks in ONNX: `renderer_source` encodes a portrait once, `renderer_motion` corrects the mesh's flow in every
-frame, `renderer_painter` repaints what the warp cannot show (`networks/compact_renderer.py`).""",
+Two networks in ONNX: `renderer_source` encodes a portrait once, `renderer_painter` paints in every frame what the warp
+by the head mesh cannot show (`networks/compact_renderer.py`).""",
         "Data": f"""
 {record["frames"]} frames at 512 x 512 of {record["heads"]} heads, of which {", ".join(record["shipped"])} ship;
-rendered by `python -m training.studio frames` with seed 1 from MakeHuman's CC0 assets. The held-out heads, and the
-fixed states and the talking sequence of every head, never train.""",
+rendered by `python -m training.studio frames` from MakeHuman's CC0 assets. The held-out heads, and the fixed states and
+the talking sequence of every head, never train.""",
         "Training": f"""
 `python -m training.fit_renderer`, seed {record["seed"]}, {saved["step"]} steps of {record["batch"]} samples, peak
-learning rate {record["rate"]}. It was resumed while frames were being added: the first steps saw fewer heads.
-Up to step 7500 the windows of mouth and eyes were larger (128 x 128 and 224 x 80 pixels).""",
+learning rate {record["rate"]}. What is exported is the running average of the weights. It was resumed while frames were
+being added: the first steps saw fewer heads.""",
         "Figures": f"""
-In {precision}, over the fixed states and the talking sequence. PSNR in dB of the pooled error; the error of change is
-the mean absolute error of the difference between successive frames, in levels of 255.
+In {precision}, over the fixed states and the talking sequence. PSNR in dB of the pooled error; GMSD is the gradient
+magnitude similarity deviation, a perceptual distance (0 is equal); landmark distances are between what our own keypoint
+network finds in the picture and in the truth, in % of the face's width; flicker is the second difference over time as a
+share of the truth's.
 
-{figures}""",
+{tables}""",
         "Limits": """
-Heads turned by more than about 15 degrees smear hair and ears, which are not in the mesh. All that it has seen is CGI
-from one generator under studio light; photographs are untested. There was no adversarial training yet, so fine texture
-that the warp cannot carry over is soft.""",
+All that it has seen is CGI from one generator under studio light.""",
     }
     model_card.write(path, "Compact renderer", sections)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=Path, required=True)
+    parser.add_argument("--frames", type=Path, required=True, nargs="+")
     parser.add_argument("--weights", type=Path, required=True)
     checkpoint = Path("runs/renderer/checkpoint.pt")
     parser.add_argument("--checkpoint", type=Path, default=checkpoint, help="what was exported: its record is quoted")
-    parser.add_argument("--sheet", type=Path, help="draw truth, network and warp side by side")
+    parser.add_argument("--sheet", type=Path, help="draw truth and network, one above the other")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     options = parser.parse_args()
-
-    backend = OpenVinoBackend(options.precision)
-    sources, renderer = SourceCache(backend, options.weights), Renderer(backend, options.weights)
-    rows: list[list[Picture]] = []
-    groups: dict[tuple[str, str], list[dict[str, float]]] = {}
-    folders = sorted({path.parent for path in options.frames.glob("*/states.npz")})
-    for folder in tqdm(folders, unit="head"):
-        identity = load_identity(folder, options.frames, "states", "sequence")
-        states = len(load_identity(folder, options.frames, "states").motions)
-        source = sources.encode(identity.source, identity.geometry)
-        ways = ways_to_draw(source, renderer)
-        group = "shipped" if identity.name in {shipped.id for shipped in SHIPPED} else "held out"
-        for way, draw in ways.items():
-            groups.setdefault((group, way), []).append(judge(identity, draw, len(identity.motions) - states))
-        rows.append(list(identity.frames[:states]))
-        rows += [[ways[way](motion) for motion in identity.motions[:states]] for way in ("network", "mesh warp")]
-    rows_of_figures = []
-    for (group, way), figures in sorted(groups.items()):
-        rows_of_figures.append([group, way, *(float(np.mean([f[name] for f in figures])) for name in figures[0])])
-    figures_table = model_card.table(["heads", "drawn by", *next(iter(groups.values()))[0]], rows_of_figures)
-    print(figures_table)
-    write_card(options.weights / "renderer.md", options.checkpoint, figures_table, options.precision)
+    tables = evaluate(options.frames, options.weights, options.precision)
+    print(tables)
+    write_card(options.weights / "renderer.md", options.checkpoint, tables, options.precision)
     if options.sheet:
-        cv2.imwrite(str(options.sheet), contact_sheet(rows)[..., ::-1])
+        heads = sorted({path.parent for folder in options.frames for path in folder.glob("*/states.npz")})
+        cv2.imwrite(str(options.sheet), contact_sheet(heads, options.weights, options.precision)[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Resumes from the newest checkpoint in the run's folder; the same seed gives the 
 """
 
 import argparse
+import copy
 import math
 import time
 from pathlib import Path
@@ -15,63 +16,36 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from engines.flow import Window
-from networks.compact_renderer import GRID, CompactRenderer, sample
-from training.renderer_dataset import PICTURE_SIZE, Batch, batches, coarse_seen, load_identity
+from networks.compact_renderer import CompactRenderer
+from training.critic import Critics
+from training.renderer_dataset import PICTURE_SIZE, Batch, batches, load_identity
 from training.studio.cast import HELD_OUT, SHIPPED
 
+CRITIC_WEIGHT = 0.01
+"""Of what the critics ask of mouth and eyes, beside the distance from the truth."""
+AVERAGE_DECAY = 0.998
+"""What is exported is the running average of the weights over about 500 steps."""
 
-class Rendered(nn.Module):
-    """The renderer as training sees it: every stage, composed, at the resolutions at which it is judged."""
 
-    cells: Tensor
-    pixels: Tensor
+def compose(network: CompactRenderer, batch: Batch) -> dict[str, Tensor]:
+    """What the network shows: `picture`, `mouth` and `eyes` (B, 3, h, w) in [0, 1]."""
+    with torch.autocast("cpu", torch.bfloat16):
+        identity = network.source(batch.source)
+        main, mouth, eyes = network.painter(identity, batch.keypoints, batch.main, batch.mouth, batch.eyes)
+    wide = F.interpolate(unfold_layer(main), size=PICTURE_SIZE, mode="bilinear", align_corners=False)
+    return {
+        "picture": lay(batch.warped, wide),
+        "mouth": lay(batch.warped_mouth, unfold_layer(mouth)),
+        "eyes": lay(batch.warped_eyes, unfold_layer(eyes)),
+    }
 
-    def __init__(self, keypoints: int) -> None:
-        super().__init__()
-        self.network = CompactRenderer(keypoints)
-        self.register_buffer("cells", torch.from_numpy(Window.whole(GRID).centers())[None])
-        self.register_buffer("pixels", torch.from_numpy(Window.whole(PICTURE_SIZE).centers())[None])
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Pictures (B, 3, h, w): `picture`, `mouth`, `eyes` composed, and `warp_*`, the warps beneath them."""
-        network = self.network
-        half = torch.bfloat16
-        with torch.autocast("cpu", half):
-            features, identity = network.source(batch.small_source)
-        features = features.float()
-        grid = self.cells + batch.coarse_flow.permute(0, 2, 3, 1)
-        with torch.autocast("cpu", half):
-            residual, occlusion, hidden, condition = network.motion(
-                features, identity, batch.keypoints_source, batch.keypoints_target, batch.coarse_flow,
-                coarse_seen(batch.seen), grid,
-            )  # fmt: skip
-        residual = residual.float()
-        flow = batch.flow + F.interpolate(residual, size=PICTURE_SIZE, mode="bilinear", align_corners=False)
-        warped = sample(batch.small_source, self.pixels + flow.permute(0, 2, 3, 1))
-        mouth_grid, eyes_grid = (
-            window + sample(residual, at).permute(0, 2, 3, 1)
-            for window, at in (
-                (batch.mouth_grid, batch.mouth_centers),
-                (batch.eyes_grid, batch.eyes_centers),
-            )
-        )
-        mouth, eyes = sample(batch.source, mouth_grid), sample(batch.source, eyes_grid)
-        with torch.autocast("cpu", half):
-            main, mouth_layer, eyes_layer = network.painter(
-                features, grid + residual.permute(0, 2, 3, 1), occlusion, hidden, condition,
-                torch.cat([F.avg_pool2d(warped, 2), batch.seen], 1),
-                torch.cat([mouth, batch.mouth_maps], 1), torch.cat([eyes, batch.eyes_maps], 1),
-            )  # fmt: skip
-        wide = F.interpolate(main.float(), size=PICTURE_SIZE, mode="bilinear", align_corners=False)
-        return {
-            "picture": lay(warped, wide),
-            "mouth": lay(mouth, mouth_layer.float()),
-            "eyes": lay(eyes, eyes_layer.float()),
-            "warp_picture": warped,
-            "warp_mouth": mouth,
-            "warp_eyes": eyes,
-        }
+def unfold_layer(folded: Tensor) -> Tensor:
+    """(B, h, w, 16) to (B, 4, 2h, 2w): premultiplied colour and mask, as `engines.renderer.unfold_layer`."""
+    count, height, width, _ = folded.shape
+    cells = folded.float().view(count, height, width, 2, 2, 4).permute(0, 5, 1, 3, 2, 4)
+    layer = cells.reshape(count, 4, 2 * height, 2 * width)
+    return torch.cat([layer[:, :3], torch.sigmoid(layer[:, 3:])], 1)
 
 
 def lay(picture: Tensor, layer: Tensor) -> Tensor:
@@ -79,9 +53,12 @@ def lay(picture: Tensor, layer: Tensor) -> Tensor:
     return picture * (1 - layer[:, 3:]) + layer[:, :3]
 
 
-def picture_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Charbonnier distance plus the distance of gradients at three scales, which keeps edges sharp."""
+def picture_loss(output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Charbonnier distance plus the distance of gradients at three scales, which keeps edges sharp; both where
+    `weight` (B, 1, h, w) is 1."""
     error = output - target
+    if weight is not None:
+        error = error * weight
     loss = (error * error + 1e-5).sqrt().mean()
     for scale in range(3):
         loss = loss + 0.8 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
@@ -90,13 +67,15 @@ def picture_loss(output: Tensor, target: Tensor) -> Tensor:
     return loss
 
 
-def total_loss(rendered: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
+def total_loss(shown: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum, and its parts for the log."""
-    targets = {"picture": batch.target, "mouth": batch.mouth_target, "eyes": batch.eyes_target}
+    parts = {
+        "picture": picture_loss(shown["picture"], batch.target, batch.outside),
+        "mouth": picture_loss(shown["mouth"], batch.target_mouth),
+        "eyes": picture_loss(shown["eyes"], batch.target_eyes),
+    }
     weights = {"picture": 2.0, "mouth": 1.0, "eyes": 0.8}
-    parts = {name: picture_loss(rendered[name], target) for name, target in targets.items()}
-    warps = {name: picture_loss(rendered[f"warp_{name}"], target) for name, target in targets.items()}
-    loss = torch.stack([weights[name] * (parts[name] + 0.25 * warps[name]) for name in targets]).sum()
+    loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
     return loss, {name: float(part.detach()) for name, part in parts.items()}
 
 
@@ -108,7 +87,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=Path, required=True, help="folder written by training.studio frames")
+    parser.add_argument("--frames", type=Path, required=True, nargs="+", help="written by training.studio frames")
     parser.add_argument("--run", type=Path, default=Path("runs/renderer"), help="checkpoints and log")
     parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--batch", type=int, default=4)
@@ -116,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/renderer.pt")
+    parser.add_argument("--critic-from", type=int, help="step from which mouth and eyes also please a critic")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
@@ -123,20 +103,26 @@ def main() -> None:
     options.run.mkdir(parents=True, exist_ok=True)
     checkpoint = options.run / "checkpoint.pt"
     held_out, shipped = ({identity.id for identity in group} for group in (HELD_OUT, SHIPPED))
-    folders = sorted(path.parent for path in options.frames.glob("*/source.png") if path.parent.name not in held_out)
+    folders = sorted(path.parent for root in options.frames for path in root.glob("*/frames_*.npz"))
+    folders = [folder for folder in dict.fromkeys(folders) if folder.name not in held_out]
     loading = tqdm(folders, desc="loading", unit="head")
-    identities = [load_identity(folder, options.frames, "frames") for folder in loading]
+    identities = [load_identity(folder, folder.parent, "frames") for folder in loading]
     count = len(identities[0].geometry.mesh.keypoints)
-    model = Rendered(count).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = CompactRenderer(count).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    critics = Critics(("mouth", "eyes"))
     step = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(saved["model"])
+        average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
+        critics.critics.load_state_dict(saved["critics"])
         step = saved["step"]
     elif options.init:
-        model.load_state_dict(torch.load(options.init, weights_only=True)["model"])
+        for network in (model, average):
+            network.load_state_dict(torch.load(options.init, weights_only=True)["average"])
 
     record = {
         "seed": options.seed,
@@ -148,8 +134,15 @@ def main() -> None:
     }
 
     def save() -> None:
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-        state |= {"keypoints": count, "record": record}
+        state = {
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "critics": critics.critics.state_dict(),
+            "step": step,
+            "keypoints": count,
+            "record": record,
+        }
         torch.save(state, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
 
@@ -161,11 +154,18 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, options.steps, options.rate)
             batch = next(feed)
-            loss, parts = total_loss(model(batch), batch)
+            shown = compose(model, batch)
+            loss, parts = total_loss(shown, batch)
+            if options.critic_from is not None and step >= options.critic_from:
+                praise, parts["critic"] = critics.learn(shown, {"mouth": batch.target_mouth, "eyes": batch.target_eyes})
+                loss = loss + CRITIC_WEIGHT * praise
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 0.5)
             optimizer.step()
+            decay = min(AVERAGE_DECAY, step / (step + 10))
+            for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+                kept.lerp_(new.detach(), 1 - decay)
             step += 1
             bar.update()
             running = {name: 0.98 * running.get(name, part) + 0.02 * part for name, part in parts.items()}

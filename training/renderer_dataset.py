@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.expression import FloatArray
-from engines.face_geometry import GRID, FaceGeometry, Interior, SourceGeometry, face_geometry
+from engines.atlas import make_atlas
+from engines.face_geometry import Interior, SourceGeometry, face_geometry
 from engines.head_mesh import Camera, HeadMesh
 from engines.media import HeadPose, Motion
+from engines.renderer import SEAM, painter_inputs, warp
 
+AS_PHOTO = 0.3
+"""Share of the samples of heads that do not ship whose source is not the neutral portrait."""
+AS_PHOTO_YAW = 0.2
+"""Radians that a head may be turned in such a source."""
+AS_PHOTO_MISFIT = 0.015
+"""Decimetres by which its mesh is off, at most; a pixel is about 0.006."""
 PICTURE_SIZE = 256
 """Resolution at which the whole picture is trained; the windows are trained at the full one."""
 
@@ -27,6 +34,7 @@ class Identity:
 
     name: str
     source: NDArray[np.uint8]
+    atlas: NDArray[np.uint8]
     geometry: SourceGeometry
     frames: NDArray[np.uint8]
     motions: list[Motion]
@@ -52,69 +60,76 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
                 head = HeadPose(pitch, yaw, roll, (x, y, z))
                 motions.append(Motion(expression.astype(np.float32), head, (float(gaze[0]), float(gaze[1]))))
     pictures = np.concatenate(frames) if frames else np.zeros((0, *source.shape), np.uint8)
-    return Identity(folder.name, np.ascontiguousarray(source[..., ::-1]), geometry, pictures, motions)
+    picture = np.ascontiguousarray(source[..., ::-1])
+    return Identity(folder.name, picture, make_atlas(picture, geometry.view.covered), geometry, pictures, motions)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples. Pictures in [0, 1], planar; flows in picture units, planar; grids (B, h, w, 2)."""
+    """B samples. `source` (B, 3, 256, 256) is what the encoder sees; `keypoints`, `main`, `mouth` and `eyes` are the
+    painter's inputs. `warped` and `target` (B, 3, 256, 256), and the same of the windows, are in [0, 1]; `outside`
+    (B, 1, 256, 256) is 0 where a window replaces what is painted over the whole picture, else 1."""
 
     source: Tensor
-    small_source: Tensor
+    keypoints: Tensor
+    main: Tensor
+    mouth: Tensor
+    eyes: Tensor
+    warped: Tensor
+    warped_mouth: Tensor
+    warped_eyes: Tensor
     target: Tensor
-    keypoints_source: Tensor
-    keypoints_target: Tensor
-    coarse_flow: Tensor
-    seen: Tensor
-    flow: Tensor
-    mouth_centers: Tensor
-    mouth_grid: Tensor
-    mouth_maps: Tensor
-    mouth_target: Tensor
-    eyes_centers: Tensor
-    eyes_grid: Tensor
-    eyes_maps: Tensor
-    eyes_target: Tensor
+    target_mouth: Tensor
+    target_eyes: Tensor
+    outside: Tensor
 
 
 def make_sample(
     identity: Identity, frame: int, rng: np.random.Generator | None = None
-) -> tuple[FaceGeometry, dict[str, FloatArray]]:
+) -> dict[str, NDArray[np.float32]]:
     """The tensors of one frame; with `rng`, its colours are jittered together with the source's."""
     geometry = face_geometry(identity.geometry, identity.motions[frame])
     colour = np.arange(256, dtype=np.float32)[:, None].repeat(3, 1) / 255
     if rng is not None and rng.random() < 0.6:
         colour = colour ** np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-    table = colour.clip(0, 1).astype(np.float32)[None]
+    table = (255 * colour).clip(0, 255).round().astype(np.uint8)[None]
     source, target = (cv2.LUT(picture, table) for picture in (identity.source, identity.frames[frame]))
+    warped = warp(cv2.LUT(identity.atlas, table), geometry)
+    outside = np.ones((*warped.shape[:2], 1), np.uint8) * 255
+    for window in (geometry.mouth, geometry.eyes):
+        window.cut(outside)[SEAM:-SEAM, SEAM:-SEAM] = 0
 
-    def small(picture: NDArray[Any]) -> FloatArray:
-        return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA))
+    def small(picture: NDArray[Any]) -> NDArray[Any]:
+        resized = cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA)
+        return resized.reshape(PICTURE_SIZE, PICTURE_SIZE, -1)
 
-    def planar(picture: NDArray[Any]) -> FloatArray:
-        return np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32)
+    def planar(picture: NDArray[Any]) -> NDArray[np.float32]:
+        return np.ascontiguousarray(picture.transpose(2, 0, 1)) * np.float32(1 / 255)
 
-    return geometry, {
-        "source": planar(source),
-        "small_source": planar(small(source)),
-        "target": planar(small(target)),
-        "keypoints_source": identity.geometry.keypoints,
-        "keypoints_target": geometry.keypoints,
-        "coarse_flow": planar(geometry.coarse_flow),
-        "seen": geometry.seen[None],
-        "flow": planar(geometry.flow),
-        "mouth_centers": geometry.mouth.window.centers(),
-        "mouth_grid": geometry.mouth.window.centers() + geometry.mouth.flow,
-        "mouth_maps": planar(geometry.mouth.maps),
-        "mouth_target": planar(geometry.mouth.window.cut(target)),
-        "eyes_centers": geometry.eyes.window.centers(),
-        "eyes_grid": geometry.eyes.window.centers() + geometry.eyes.flow,
-        "eyes_maps": planar(geometry.eyes.maps),
-        "eyes_target": planar(geometry.eyes.window.cut(target)),
-    }
+    sample = {name: tensor[0] for name, tensor in painter_inputs(identity.geometry, geometry, warped).items()}
+    for name, picture in (("warped", warped), ("target", target)):
+        sample[name] = planar(small(picture))
+        sample[f"{name}_mouth"] = planar(geometry.mouth.cut(picture))
+        sample[f"{name}_eyes"] = planar(geometry.eyes.cut(picture))
+    return sample | {"source": planar(small(source)), "outside": planar(small(outside))}
 
 
-def collate(samples: list[dict[str, FloatArray]]) -> Batch:
+def as_photo(identity: Identity, rng: np.random.Generator) -> Identity:
+    """`identity` with another of its frames as the source, as people upload them: smiling, blinking, a little turned;
+    its mesh, fitted, is a pixel or two off."""
+    frontal = [n for n, motion in enumerate(identity.motions) if abs(motion.pose.yaw) < AS_PHOTO_YAW]
+    frame = int(rng.choice(frontal)) if frontal else 0
+    picture = identity.frames[frame]
+    mesh, camera = identity.geometry.mesh, identity.geometry.camera
+    pictured = mesh.pose(identity.motions[frame])
+    waves, phases = rng.normal(0, 1.0, (3, 3)), rng.uniform(0, 2 * np.pi, 3)
+    off = np.sin(pictured @ waves.T + phases) * rng.uniform(0, AS_PHOTO_MISFIT)
+    geometry = SourceGeometry(mesh, camera, identity.geometry.interior, pictured + off.astype(np.float32))
+    atlas = make_atlas(picture, geometry.view.covered)
+    return replace(identity, source=picture, atlas=atlas, geometry=geometry)
+
+
+def collate(samples: list[dict[str, NDArray[np.float32]]]) -> Batch:
     """Stack samples into a batch."""
     return Batch(**{name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]})
 
@@ -133,10 +148,7 @@ def batches(
         for _ in range(size):
             pool = pools[0] if (rng.random() < favour or not pools[1]) and pools[0] else pools[1]
             identity, frame = pool[rng.integers(len(pool))]
-            samples.append(make_sample(identity, frame, rng)[1])
+            if pool is pools[1] and rng.random() < AS_PHOTO:
+                identity = as_photo(identity, rng)
+            samples.append(make_sample(identity, frame, rng))
         yield collate(samples)
-
-
-def coarse_seen(seen: Tensor) -> Tensor:
-    """Visibility at the resolution of the feature maps, as serving's area resize makes it."""
-    return torch.nn.functional.avg_pool2d(seen, seen.shape[-1] // GRID)

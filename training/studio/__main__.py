@@ -10,7 +10,7 @@ from training.studio.assets import Assets
 from training.studio.cast import HELD_OUT, SHIPPED
 from training.studio.crowd import passer_by
 from training.studio.figure import Wardrobe
-from training.studio.frames import write_frames, write_meshes
+from training.studio.frames import schedule, write_frames, write_meshes
 from training.studio.identity import Identity
 from training.studio.pack import PORTRAIT_SAMPLES, write_pack
 from training.studio.rasterizer import Rasterizer
@@ -56,7 +56,7 @@ def main() -> None:
         write_meshes(asked.assets, asked.out, asked.identities)
         return
     if asked.command == "frames":
-        write_frames(asked.assets, asked.out, asked.seed, asked.identities, asked.worker, asked.workers)
+        write_frames(asked.assets, asked.out, schedule(asked.identities), asked.seed, asked.worker, asked.workers)
         return
     wardrobe = Wardrobe(Assets(asked.assets))
     if asked.command == "pack":

@@ -106,9 +106,9 @@ def _write_shard(scene: Scene, shown: list[Motion], file: Path, step: Callable[[
     unfinished.rename(file)
 
 
-def write_frames(assets: Path, out: Path, seed: int = 0, crowd: int = 0, worker: int = 0, workers: int = 1) -> None:
-    """Write what is still missing of the schedule; `worker` of `workers` takes its share of the identities."""
-    jobs = [job for job in schedule(crowd) if zlib.crc32(job.identity.id.encode()) % workers == worker]
+def write_frames(assets: Path, out: Path, jobs: list[Job], seed: int = 0, worker: int = 0, workers: int = 1) -> None:
+    """Write what is still missing of `jobs`; `worker` of `workers` takes its share of the identities."""
+    jobs = [job for job in jobs if zlib.crc32(job.identity.id.encode()) % workers == worker]
     missing = [job for job in jobs if not _file(out, job).is_file()]
     if not missing:
         return

@@ -56,10 +56,11 @@ def _bake(
     points = (places[cut.vertices] * (width, height, 1) - (1, 1, 0)).astype(np.float32)
     uvs = mesh.uvs[cut.uvs].astype(np.float32)
     both = np.concatenate([triangles, triangles[:, ::-1]])
-    raster = rasterize(points, uvs, both, np.zeros(len(both), np.uint8), Window(1.0, 0, 0, width, height))
+    raster = rasterize(points, both, Window(1.0, 0, 0, width, height))
+    shown = raster.interpolate(both, uvs)
     high, wide = texture.shape[:2]
     smooth = cv2.GaussianBlur(texture, (0, 0), 3.0)
-    x, y = raster.values[..., 0] * wide - 0.5, raster.values[..., 1] * high - 0.5
+    x, y = shown[..., 0] * wide - 0.5, shown[..., 1] * high - 0.5
     baked = cv2.remap(smooth, x, y, cv2.INTER_LINEAR)
     baked[..., 3] = 255 * np.isfinite(raster.depth)
     picture: NDArray[np.uint8] = bleed(baked.astype(np.uint8))[..., :3]

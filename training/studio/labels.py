@@ -44,10 +44,11 @@ def masks(
     lips = np.zeros((len(mesh.neutral), 1), np.float32)
     skin = lip_vertices(wardrobe)
     lips[: len(skin), 0] = skin
-    raster = rasterize(camera.project(mesh.pose(motion)), lips, mesh.triangles, mesh.parts, Window.whole(size))
+    raster = rasterize(camera.project(mesh.pose(motion)), mesh.triangles, Window.whole(size))
+    parts = raster.parts(mesh.parts)
     return {
-        "lips": (raster.parts == Part.SKIN) & (raster.values[..., 0] > 0.5),
-        "teeth": np.isin(raster.parts, (Part.UPPER_TEETH, Part.LOWER_TEETH)),
-        "tongue": raster.parts == Part.TONGUE,
-        "eyes": raster.parts == Part.EYE,
+        "lips": (parts == Part.SKIN) & (raster.interpolate(mesh.triangles, lips)[..., 0] > 0.5),
+        "teeth": np.isin(parts, (Part.UPPER_TEETH, Part.LOWER_TEETH)),
+        "tongue": parts == Part.TONGUE,
+        "eyes": parts == Part.EYE,
     }

@@ -67,13 +67,9 @@ def _cloth(figure: Figure) -> Garment:
 def _seen(mesh: HeadMesh, camera: Camera, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which of the `chosen` triangles show while the head turns (all others only hide them)."""
     pixels = np.zeros(len(mesh.triangles), np.int64)
-    corners = np.arange(mesh.triangles.size, dtype=np.int32).reshape(-1, 3)
-    number = np.repeat(np.arange(len(corners), dtype=np.float32), 3)[:, None]
     for turn in TURNS:
-        points = camera.project(mesh.pose(Motion(pose=turn)))[mesh.triangles.ravel()]
-        raster = rasterize(points, number, corners, mesh.parts, Window.whole(FRAME_SIZE))
-        shown = raster.values[np.isfinite(raster.depth)].round().astype(np.int64)
-        pixels += np.bincount(shown.ravel(), minlength=len(pixels))
+        raster = rasterize(camera.project(mesh.pose(Motion(pose=turn))), mesh.triangles, Window.whole(FRAME_SIZE))
+        pixels += np.bincount(raster.triangle[raster.triangle >= 0], minlength=len(pixels))
     return (pixels >= SEEN_PIXELS) & chosen
 
 
