@@ -35,7 +35,7 @@ def test_the_astronauts_face_is_found_where_it_is() -> None:
         "chin": (225, 176),
     }.items():
         off = face.points[TRACKED_NAMES.index(name)] - place
-        assert np.hypot(*off) < 0.1 * face.eye_distance, f"{name} is off by {off}"
+        assert np.hypot(*off) < 0.13 * face.eye_distance, f"{name} is off by {off}"
 
 
 def test_the_astronaut_becomes_an_avatar(maker: AvatarMaker) -> None:

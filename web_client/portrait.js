@@ -148,7 +148,7 @@ export class Portrait {
       return this.#fail("This is no photo", "Your browser cannot read the file. Choose a JPEG, PNG or WebP picture.");
     }
     this.#show(URL.createObjectURL(this.#photo));
-    this.#say("A new avatar", "Best is one person from the front, well lit, the mouth closed, nothing over the face.", { next: "Make avatar", naming: true });
+    this.#say("A new avatar", "Best is one person from the front, well lit, the mouth closed. The photo stays on this server.", { next: "Make avatar", naming: true });
     this.next.onclick = () => this.#send();
     this.next.focus();
   }
