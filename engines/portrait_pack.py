@@ -48,8 +48,10 @@ LONGEST_NAME: Final = 40
 LICENCE: Final = "Made from a photo by the person who runs this server: its rights are theirs to clear."
 
 
-def user_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where people's own avatars lie unless a setting says otherwise: below XDG_DATA_HOME."""
+def user_folder(chosen: str = "", environment: Mapping[str, str] = os.environ) -> Path:
+    """Where people's own avatars lie: in the `chosen` folder, or else below XDG_DATA_HOME."""
+    if chosen:
+        return Path(chosen).expanduser()
     data = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(data) / "visavis" / "avatars"
 

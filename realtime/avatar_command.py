@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Do what was asked and return the exit status: 2 with the reason when it cannot be done."""
     settings = Settings.load(parsed)
-    maker = AvatarMaker(Path(settings.avatar_folder) if settings.avatar_folder else user_folder(), settings.max_uploads)
+    maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
     try:
         if parsed.action == "list":
             print("\n".join(maker.list()) or "none yet: visavis avatar new photo.jpg")

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 
 from realtime.engine import Avatars, Engine, Maker
 from realtime.settings import Settings
@@ -48,8 +47,8 @@ def serve(parsed: argparse.Namespace) -> int:
         from engines.pipeline import Engine as Networks
         from engines.portrait_pack import AvatarMaker, user_folder
 
-        folder = Path(settings.avatar_folder) if settings.avatar_folder else user_folder()
-        return run(settings, Networks.load(), avatar, AvatarMaker(folder, settings.max_uploads))
+        maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
+        return run(settings, Networks.load(), avatar, maker)
     except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2

@@ -21,17 +21,18 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from engines.avatar import UnknownAvatar, list_avatars, load_avatar
+from engines.avatar import Avatar, UnknownAvatar, list_avatars, load_avatar
 from engines.controls import MAX_ALPHA, MAX_STYLE, Controls
 from engines.emotion import EMOTIONS
 from engines.media import FRAME_RATE, FRAME_TICKS, MEDIA_RATE, AudioChunk
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import Engine
+from engines.portrait_pack import user_folder
 from realtime.engine import Pipeline
 from realtime.expression_table import ExpressionTable
 from realtime.film import FORMATS, Film
 from realtime.resampler import ResamplerState, resample
-from realtime.settings import LOOKAHEADS_MS
+from realtime.settings import LOOKAHEADS_MS, Settings
 
 _CHUNK_TICKS: Final = MEDIA_RATE // 50
 
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             emotion = dict(args.emotion) or None
             controls = Controls(alpha=args.alpha, pucker=args.pucker, spread=args.spread, emotion=emotion)
-            avatar = load_avatar(args.avatar or next(iter(list_avatars()), ""))
+            avatar = _choose_avatar(args.avatar)
             if args.seed < 0:
                 raise ValueError(f"seed must not be negative, got {args.seed}")
         except (UnknownAvatar, ValueError) as error:
@@ -106,6 +107,14 @@ def run(args: argparse.Namespace) -> int:
 def _emotion(text: str) -> tuple[str, float]:
     name, _, intensity = text.partition("=")
     return name, float(intensity or 1.0)
+
+
+def _choose_avatar(name: str) -> Avatar:
+    """One that ships (the first for ""), or one made of a photo. Raises `UnknownAvatar`."""
+    own = user_folder(Settings.load().avatar_folder)
+    if name and name not in list_avatars() and (own / name / "avatar.json").is_file():
+        return load_avatar(name, own)
+    return load_avatar(name or next(iter(list_avatars()), ""))
 
 
 def _choose_audio(audio: Path | None, flag: Path | None) -> Path:

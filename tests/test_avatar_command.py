@@ -4,6 +4,7 @@ import pytest
 
 from engines.portrait import NoPortrait
 from engines.portrait_pack import AvatarMaker, Made
+from realtime import render
 from realtime.cli import main
 
 
@@ -54,3 +55,13 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert "JPEG, PNG or WebP" in capsys.readouterr().err
     assert main(["avatar", "list"]) == 0
     assert "none yet" in capsys.readouterr().out
+
+
+def test_render_shows_avatars_made_of_photos_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(render, "load_avatar", lambda *where: asked.append(tuple(map(str, where))))
+    (folder / "eva-1").mkdir(parents=True)
+    (folder / "eva-1" / "avatar.json").touch()
+    for name in ("eva-1", "mira", ""):
+        render._choose_avatar(name)
+    assert asked == [("eva-1", str(folder)), ("mira",), (render.list_avatars()[0],)]

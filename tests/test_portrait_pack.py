@@ -155,5 +155,6 @@ def test_there_is_a_limit(tmp_path: Path) -> None:
 
 
 def test_packs_lie_where_the_desktop_keeps_data() -> None:
-    assert user_folder({"XDG_DATA_HOME": "/data"}) == Path("/data/visavis/avatars")
-    assert user_folder({}).parts[-4:] == (".local", "share", "visavis", "avatars")
+    assert user_folder("", {"XDG_DATA_HOME": "/data"}) == Path("/data/visavis/avatars")
+    assert user_folder("/here", {"XDG_DATA_HOME": "/data"}) == Path("/here")
+    assert user_folder("", {}).parts[-4:] == (".local", "share", "visavis", "avatars")
