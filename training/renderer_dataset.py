@@ -89,10 +89,7 @@ def make_sample(
 ) -> dict[str, NDArray[np.float32]]:
     """The tensors of one frame; with `rng`, its colours are jittered together with the source's."""
     geometry = face_geometry(identity.geometry, identity.motions[frame])
-    colour = np.arange(256, dtype=np.float32)[:, None].repeat(3, 1) / 255
-    if rng is not None and rng.random() < 0.6:
-        colour = colour ** np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-    table = (255 * colour).clip(0, 255).round().astype(np.uint8)[None]
+    table = random_colours(rng) if rng is not None else np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
     source, target = (cv2.LUT(picture, table) for picture in (identity.source, identity.frames[frame]))
     warped = warp(cv2.LUT(identity.atlas, table), geometry)
     outside = np.ones((*warped.shape[:2], 1), np.uint8) * 255
@@ -114,15 +111,28 @@ def make_sample(
     return sample | {"source": planar(small(source)), "outside": planar(small(outside))}
 
 
+def random_colours(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A look-up table (1, 256, 3): now and then another contrast and cast, sometimes a strong one."""
+    colour = np.arange(256, dtype=np.float32)[:, None].repeat(3, 1) / 255
+    if rng.random() < 0.6:
+        strength = 2.2 if rng.random() < 0.3 else 1.0
+        colour = colour ** np.exp(rng.normal(0, 0.12 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
+    return (255 * colour).clip(0, 255).round().astype(np.uint8)[None]
+
+
 def as_photo(identity: Identity, rng: np.random.Generator) -> Identity:
-    """`identity` with another of its frames as the source, as people upload them: smiling, blinking, a little turned;
-    its mesh, fitted, is a pixel or two off."""
+    """`identity` with another of its frames as the source, as people upload them: smiling, blinking, a little turned,
+    saved as JPEG; its mesh, fitted, is a pixel or two off."""
     frontal = [n for n, motion in enumerate(identity.motions) if abs(motion.pose.yaw) < AS_PHOTO_YAW]
     frame = int(rng.choice(frontal)) if frontal else 0
     picture = identity.frames[frame]
     mesh, camera = identity.geometry.mesh, identity.geometry.camera
     pictured = mesh.pose(identity.motions[frame])
     waves, phases = rng.normal(0, 1.0, (3, 3)), rng.uniform(0, 2 * np.pi, 3)
+    if rng.random() < 0.4:
+        quality = int(rng.integers(40, 95))
+        _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     off = np.sin(pictured @ waves.T + phases) * rng.uniform(0, AS_PHOTO_MISFIT)
     geometry = SourceGeometry(mesh, camera, identity.geometry.interior, pictured + off.astype(np.float32))
     atlas = make_atlas(picture, geometry.view.covered)
