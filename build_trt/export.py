@@ -83,10 +83,11 @@ def audio_parity(features: CompactAudio, audio2exp: Audio2Exp, folder: Path, sec
 
 
 def export_audio(checkpoint: Path, folder: Path) -> None:
-    """Both audio networks of a checkpoint of `training.fit_audio`, with their parity printed."""
-    from training.fit_audio import load_model
+    """Both audio networks of a checkpoint of `training.fit_audio`, calibrated, with their parity printed."""
+    from training.fit_audio import calibrate, load_model
 
     model, record = load_model(checkpoint)
+    calibrate(model)
     written = [
         export(model.features, contracts.audio_features(model.features), folder),
         export(model.audio2exp, contracts.audio2exp(model.features.width), folder),

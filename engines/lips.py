@@ -15,8 +15,10 @@ from engines.landmarks import TRACKED_NAMES
 
 ROWS, COLUMNS = 48, 41
 """Size of the unrolled patch: rows from the upper rim to the lower, columns from corner to corner."""
-TOOTH_LIGHTER, TOOTH_PALER = 8.0, 4.0
-"""By how much teeth are lighter than lips and less red (CIELAB L and a, in hundredths)."""
+TOOTH_LIGHTER, TOOTH_PALER = 1.13, 0.7
+"""Lightness and redness (CIELAB L and a) of teeth, in shares of the lips' own, at least and at most."""
+GREY, GREY_TOOTH_LIGHTER = 3.0, 1.5
+"""Redness of lips below which a picture counts as grey, and how light teeth then have to be."""
 DARK: Final = 0.42
 """Lightness of the open mouth, in shares of the lips'."""
 APART: Final = 0.13
@@ -69,11 +71,12 @@ def settle_lips(picture: NDArray[np.uint8], points: FloatArray) -> tuple[FloatAr
     shrink = max(1.0, length / (2 * COLUMNS))
     smooth = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink) if shrink > 1.2 else picture
     patch = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    starts, ends = _inside(cv2.cvtColor(patch.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
+    calm = cv2.medianBlur(np.asarray(patch, np.uint8), 5)
+    starts, ends = _inside(cv2.cvtColor(calm.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
 
     settled = points.copy()
     middle = slice(COLUMNS // 4, COLUMNS - COLUMNS // 4)
-    apart = float(np.median((ends - starts)[middle])) > APART * ROWS
+    apart = float(np.quantile((ends - starts)[middle], 0.3)) > APART * ROWS
     upper, lower = _PAIRS[2]
     height = float(np.linalg.norm(points[_UPPER[4]] - points[_LOWER[3]]))
     if not apart and float(np.linalg.norm(points[upper] - points[lower])) > WIDE_APART * height:
@@ -121,7 +124,10 @@ def _inside(patch: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """For each column the first row and the row after the last (COLUMNS,) of the longest stretch that is not lip."""
     rim = np.concatenate([patch[2:8, 8:-8], patch[-9:-3, 8:-8]]).reshape(-1, 3)
     light, red = (float(np.median(rim[:, channel])) for channel in (0, 1))
-    tooth = (patch[..., 0] > light + TOOTH_LIGHTER) & (patch[..., 1] < red - TOOTH_PALER)
+    if red > GREY:
+        tooth = (patch[..., 0] > light * TOOTH_LIGHTER) & (patch[..., 1] < red * TOOTH_PALER)
+    else:
+        tooth = patch[..., 0] > light * GREY_TOOTH_LIGHTER
     hollow = patch[..., 0] < DARK * light
     inside = cv2.morphologyEx((tooth | hollow).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3), np.uint8))
     inside[:4] = inside[-4:] = 0

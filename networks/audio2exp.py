@@ -27,6 +27,12 @@ def bias_from_logits(logits: Tensor) -> Tensor:
     return (activation - _REST) / (1 - _REST)
 
 
+def logit_from_bias(bias: float) -> float:
+    """The inverse of `bias_from_logits`, for a bias below 1."""
+    activation = _REST + (1 - _REST) * bias
+    return math.log(activation / (1 - activation)) - math.log(_REST / (1 - _REST))
+
+
 def loss_with_logits(logits: Tensor, bias: Tensor) -> Tensor:
     """Cross-entropy, element by element, between predicted logits and the wanted bias (0 to 1)."""
     shifted = logits + math.log(_REST / (1 - _REST))
@@ -68,6 +74,15 @@ class Audio2Exp(nn.Module):
         head = self.heads[row]
         assert isinstance(head, Head)
         return head
+
+    @torch.no_grad()
+    def recalibrate(self, channel: int, slope: float, level: float = 0.0, becomes: float = 0.0) -> None:
+        """Let a channel be `becomes` where it was `level`, and `slope` times as steep there, in logits."""
+        shift = logit_from_bias(becomes) - slope * logit_from_bias(level)
+        for row in range(len(LOOKAHEAD_FRAMES)):
+            last = self.head(row).last
+            last.weight[channel] *= slope
+            last.bias[channel] = slope * last.bias[channel] + shift
 
     def forward(self, features: Tensor, history: Tensor) -> Tensor:
         features, history = features.flatten(1), history.flatten(1)

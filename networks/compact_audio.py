@@ -82,13 +82,12 @@ class CausalConv(nn.Module):
 class Block(nn.Module):
     """Causal ConvNeXt block: what is near in time, then what belongs together across channels."""
 
-    def __init__(self, width: int, dilation: int, *, kernel: int = 7, expansion: int = 2, dropout: float = 0.1) -> None:
+    def __init__(self, width: int, dilation: int, *, kernel: int = 7, expansion: int = 2) -> None:
         super().__init__()
         self.depthwise = CausalConv(width, width, kernel, dilation=dilation, groups=width)
         self.norm = ChannelNorm(width)
         self.widen = nn.Conv1d(width, width * expansion, 1)
         self.narrow = nn.Conv1d(width * expansion, width, 1)
-        self.dropout = nn.Dropout(dropout)
         with torch.no_grad():  # near the identity at first
             self.narrow.weight.mul_(0.5)
         if self.narrow.bias is not None:
@@ -96,7 +95,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         y, past = self.depthwise(x, past)
-        return x + self.dropout(self.narrow(F.silu(self.widen(self.norm(y))))), past
+        return x + self.narrow(F.silu(self.widen(self.norm(y)))), past
 
 
 class CompactAudio(nn.Module):
@@ -106,7 +105,9 @@ class CompactAudio(nn.Module):
     tensors, all zero at the start, which is also digital silence: a whole recording is one long step.
     """
 
-    def __init__(self, width: int = 192, dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4), bands: int = 64) -> None:
+    def __init__(
+        self, width: int = 192, dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 1, 2), bands: int = 64
+    ) -> None:
         super().__init__()
         self.width = width
         self.spectrum = LogMel(bands)

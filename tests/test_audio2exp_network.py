@@ -11,6 +11,7 @@ from networks.audio2exp import (  # noqa: E402
     LOOKAHEAD_FRAMES,
     Audio2Exp,
     bias_from_logits,
+    logit_from_bias,
     loss_with_logits,
 )
 
@@ -55,3 +56,25 @@ def test_after_one_step_voice_and_history_both_matter() -> None:
         spoken = network(features, history)
         assert (network(-features, history) - spoken).abs().max() > 1e-4
         assert (network(features, history * 0) - spoken).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.2, 0.9])
+def test_logits_are_found_again(bias: float) -> None:
+    assert bias_from_logits(torch.tensor(logit_from_bias(bias))).item() == pytest.approx(bias, abs=1e-6)
+
+
+def test_a_channel_is_recalibrated_around_a_level_and_the_others_stay() -> None:
+    torch.manual_seed(0)
+    network = Audio2Exp(8)
+    for row in range(3):
+        torch.nn.init.normal_(network.head(row).last.weight, std=2.0)
+    features, history = torch.randn(256, 2, 8), torch.rand(256, HISTORY, LIPS)
+    with torch.no_grad():
+        before = network(features, history)
+        network.recalibrate(1, slope=1.5, level=0.2, becomes=0.3)
+        after = network(features, history)
+    torch.testing.assert_close(after[..., [0, *range(2, LIPS)]], before[..., [0, *range(2, LIPS)]])
+    was, now = before[..., 1].flatten(), after[..., 1].flatten()
+    order = was.argsort()
+    assert (now[order].diff() >= 0).all()
+    assert ((was > 0.2) == (now > 0.3)).all() and (was > 0.2).any() and (was < 0.2).any()

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.avatar import list_avatars
 from engines.portrait import NoPortrait
 from engines.portrait_pack import AvatarMaker, Made
 from realtime import render
@@ -64,4 +65,4 @@ def test_render_shows_avatars_made_of_photos_too(folder: Path, monkeypatch: pyte
     (folder / "eva-1" / "avatar.json").touch()
     for name in ("eva-1", "mira", ""):
         render._choose_avatar(name)
-    assert asked == [("eva-1", str(folder)), ("mira",), (render.list_avatars()[0],)]
+    assert asked == [("eva-1", str(folder)), ("mira",), (list_avatars()[0],)]

@@ -104,7 +104,7 @@ def test_the_shipped_networks_follow_a_voice_they_never_heard(speaker: Speaker, 
 def test_the_shipped_networks_rest_without_speech(speaker: Speaker, voice: Speech) -> None:
     speaking = motion(speaker.speak(speaker.hear(samples(voice)), 80))
     sounds = disturbances(voice, seconds=3.0)
-    for name in ("digital silence", "white noise at -50 dBFS"):
+    for name in ("digital silence", "white noise at -50 dBFS", "music at -30 dBFS", "breathing at -40 dBFS"):
         lips = speaker.speak(speaker.hear(np.concatenate([samples(voice)[:32_000], sounds[name]])), 80)[75:]
         assert lips[:, JAW].max() < 0.12 and lips[:, CLOSE].max() < CLOSED, name
         assert motion(lips) < 0.15 * speaking, name

@@ -9,8 +9,9 @@ pytest.importorskip("soundfile", reason="training needs soundfile: pip install v
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
 
 from networks.audio2exp import HISTORY  # noqa: E402
+from networks.compact_audio import Block  # noqa: E402
 from training import fit_audio  # noqa: E402
-from training.fit_audio import AudioModel, fit, histories, load_model, losses, rate  # noqa: E402
+from training.fit_audio import AudioModel, begin_from, closure_loss, fit, histories, load_model, losses, rate  # noqa: E402
 from training.speech.batches import draw  # noqa: E402
 from training.speech.dataset import Speech  # noqa: E402
 
@@ -25,7 +26,7 @@ def loud_means_open(frames: int = 200) -> Speech:
 
 
 def options(steps: int) -> argparse.Namespace:
-    return argparse.Namespace(steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None)
+    return argparse.Namespace(steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None, rate=2e-3)
 
 
 def test_histories_are_what_came_before() -> None:
@@ -40,7 +41,31 @@ def test_the_rate_warms_up_and_cools_down() -> None:
     rates = [rate(step, 2000) for step in range(2000)]
     assert rates[0] == 0 and max(rates) <= fit_audio.PEAK_RATE
     assert int(np.argmax(rates)) == fit_audio.WARM_UP_STEPS
-    assert rates[-1] == pytest.approx(fit_audio.PEAK_RATE * 0.02)
+    assert rates[-1] < 1e-5 * fit_audio.PEAK_RATE
+    assert rate(700, 2000, peak=1.0) == pytest.approx(rate(700, 2000) / fit_audio.PEAK_RATE)
+
+
+def test_closures_may_be_a_frame_off_but_not_missing_or_false() -> None:
+    wanted = torch.zeros(1, 20)
+    wanted[0, 8] = 1.0
+    late, missing, false = torch.roll(wanted, 1, dims=1), torch.zeros(1, 20), wanted.clone()
+    false[0, 15] = 0.5
+    assert closure_loss(wanted, wanted) == closure_loss(late, wanted) == 0
+    assert closure_loss(missing, wanted) > 0.05 and closure_loss(false, wanted) > 0.01
+
+
+def test_a_deeper_network_begins_where_the_shallower_ended(tmp_path: Path) -> None:
+    model = AudioModel()
+    small = {name: weight for name, weight in model.state_dict().items() if "blocks.8." not in name}
+    torch.save({"model": small}, tmp_path / "small.pt")
+    deeper = AudioModel()
+    begin_from(deeper, tmp_path / "small.pt")
+    added = deeper.features.blocks[8]
+    assert isinstance(added, Block)
+    sound = torch.randn(1, deeper.features.width, 12)
+    same, _ = added.eval()(sound, added.depthwise.convolution.weight.new_zeros(1, 192, added.depthwise.context))
+    torch.testing.assert_close(same, sound)
+    torch.testing.assert_close(deeper.state_dict()["phones.weight"], small["phones.weight"])
 
 
 def test_an_interrupted_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +96,7 @@ def test_an_interrupted_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: p
     for name, weight in whole.state_dict().items():
         torch.testing.assert_close(broken.state_dict()[name], weight, msg=name)
     line = json.loads((tmp_path / "broken" / "log.jsonl").read_text().splitlines()[-1])
-    assert line["step"] == record["step"] == 4 and set(line["losses"]) == {"activation", "velocity", "phones"}
+    assert line["step"] == record["step"] == 4 and set(line["losses"]) == set(fit_audio.LOSS_WEIGHTS)
 
 
 def test_training_learns_that_loud_means_open() -> None:

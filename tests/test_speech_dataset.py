@@ -52,6 +52,15 @@ def test_joined_speech_keeps_its_closures() -> None:
     assert joined([]).frames == 0
 
 
+def test_the_beginning_of_speech_holds_whole_closures() -> None:
+    one = taught(np.random.default_rng(0), vowel_after_bilabial(), clean=True)
+    both = joined([one, one])
+    first = both.first(one.seconds + 0.04)
+    assert first.frames == one.frames + 1 and len(first.pcm) == first.frames * 640
+    np.testing.assert_array_equal(first.closures, one.closures)
+    assert both.first(1e9).frames == both.frames
+
+
 def test_speech_is_kept_in_files(tmp_path: Path) -> None:
     speech = taught(np.random.default_rng(0), vowel_after_bilabial(), clean=True)
     speech.save(tmp_path / "shards" / "a.npz")

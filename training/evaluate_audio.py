@@ -250,12 +250,14 @@ def fresh_sets(seconds: float, seed: int = 1) -> dict[str, Speech]:
     }
 
 
-def _recipe(log: list[dict[str, Any]], speaker: Speaker) -> dict[str, str]:
+def _recipe(log: list[dict[str, Any]], speaker: Speaker, remark: str) -> dict[str, str]:
     """Sections of the model card that tell how the networks came about, from the lines of the training's log."""
     record = log[-1]
     voices = ", ".join(f"{name} {share:.0%}" for name, share in TRAINING_VOICES.items())
     losses = ", ".join(f"{name} {value:.4f}" for name, value in record["losses"].items())
-    plans = ", shortened to ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
+    plans = ", then ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
+    begun = ", begun from the weights of an earlier training" if record["init"] else ""
+    extra = f" --init {record['init']}" * bool(record["init"]) + " --bfloat16" * bool(record["bfloat16"])
     precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
     return {
         "What": f"""
@@ -265,19 +267,27 @@ the two features of a 40 ms frame and the past 16 expressions in, the bias on th
 0, 80 and 160 ms.""",
         "Data": f"""
 {record["hours of speech"]:.1f} hours of speech, synthesised from seeds by free software on the training machine:
-{voices}. espeak speaks {len(set(LANGUAGES))} languages and accents in all its voices. Sentences come from the system's
-message catalogues and from random words of the CMU dictionary. The lips come from a rule-based articulation teacher
-with exact sound timings (`training/speech/teacher.py`). Speakers' sizes, rooms, telephone and Opus are applied at
-generation; equaliser, gain, noise, babble and stretches without speech anew in every batch. No recording of a person is
-used beyond those that the voices were made from, and no audio ships.""",
+{voices}. The voices of flite and festival are cut from recordings of people or trained on them; espeak speaks
+{len(set(LANGUAGES))} languages and accents in all its voices. All are packages of Debian: espeak-ng, flite, festival,
+festlex-cmu, festvox-kallpc16k, festvox-kdlpc16k, festvox-italp16k, festvox-itapc16k, festvox-suopuhe-lj,
+festvox-suopuhe-mv, festvox-czech-ph, festvox-czech-dita, festvox-czech-machac, festvox-czech-krb, festvox-ru,
+festvox-ca-ona-hts. Sentences come from the system's message catalogues, from words of the CMU dictionary chosen for
+sounds that are easily confused (m and n, p at the ends, v, w, dh), and from nonsense syllables. The lips come from a
+rule-based articulation teacher with exact sound timings (`training/speech/teacher.py`).
+
+Applied at generation: pitch and tempo, swaying tempo, formants moved without the pitch, breath up to a whisper, pauses
+before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: equaliser,
+gain, noise, music, breathing, knocks, tones and babble, under the voice and alone. No recording of a person is used
+beyond those that the voices were made from, and no audio ships.""",
         "Training": f"""
 Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
-{record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU core. Running
-means of the losses at the end: {losses}.
+{record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU core{begun}.
+What ships is the running mean of the weights (0.999 a step), with mouthClose and jawOpen recalibrated at export.
+Running means of the losses at the end: {losses}. {remark}
 
 ```
 python -m training.speech generate
-python -m training.fit_audio --steps {record["steps"]}{" --bfloat16" if record["bfloat16"] else ""}
+python -m training.fit_audio --steps {record["steps"]} --rate {record["rate"]}{extra}
 python -m build_trt.export audio
 python -m training.evaluate_audio
 ```""",
@@ -285,15 +295,17 @@ python -m training.evaluate_audio
 Never trained: flite's voice rms, the diphone voices ked (English) and dita (Czech), French, and one text in eight; the
 tables use those voices on those texts. Streamed 20 ms at a time through OpenVINO, each frame in the context of the
 network's own past frames. r is Pearson's correlation with the teacher at 25 frames a second; lag is the shift of the
-best correlation of jawOpen, in whole frames; a closure of p, b or m is seen if mouthClose exceeds {CLOSED} within one
-frame of it; false closures touch none.""",
+best correlation of jawOpen; a closure of p, b or m is seen if mouthClose exceeds {CLOSED} within one frame of it; false
+closures touch none. Amplitude is the deviation of jawOpen, acceleration the mean second difference of all channels,
+both as shares of the teacher's.""",
     }
 
 
 LIMITS: Final = (
-    "The teacher defines what is right; nothing here compares with video of people. Voices are synthetic: expect "
-    "somewhat less on real ones, most for p after a pause, whose closure cannot be heard. n is sometimes taken for m. "
-    "Babble that resembles one voice moves the lips. Laughing, singing and whispering never trained."
+    "The teacher defines what is right; nothing here compares with video or recordings of people. Voices are "
+    "synthetic: expect somewhat less on real ones. n is sometimes taken for m, and the t, k and v of some voices for a "
+    "closure; white noise at 10 dB hides f and v (mouthRollLower). A voice of its own in the background moves the lips "
+    "like any other; below -50 dBFS a voice may not move them at all. Laughing and singing never trained."
 )
 
 
@@ -303,15 +315,17 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/audio"), help="folder with the log of the training")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the ONNX files")
     parser.add_argument("--card", type=Path, help="where to write the model card; default: audio.md beside the weights")
+    parser.add_argument("--seconds", type=float, default=480.0, help="how much of every set is used")
+    parser.add_argument("--remark", default="", help="what else the card should tell about the training")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     options = parser.parse_args()
     absent = [name for name in EVALUATION_VOICES if not (options.data / f"test-{name}.npz").exists()]
     if absent:
         raise SystemExit(f"no test-{absent[0]}.npz in {options.data}: run `python -m training.speech generate` first")
-    sets = {name: Speech.load(options.data / f"test-{name}.npz") for name in EVALUATION_VOICES}
+    sets = {name: Speech.load(options.data / f"test-{name}.npz").first(options.seconds) for name in EVALUATION_VOICES}
     log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
     speaker = Speaker(options.weights, options.precision)
-    sections = _recipe(log, speaker) | evaluate(speaker, sets)
+    sections = _recipe(log, speaker, options.remark) | evaluate(speaker, sets)
     sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(options.weights.glob("audio*.onnx"))}
     sections["Size and speed"] = (
         ", ".join(f"`{name}` {size:.2f} MB" for name, size in sizes.items())

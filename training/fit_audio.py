@@ -27,13 +27,26 @@ from training.speech.phonemes import SYMBOLS
 CHANNEL_WEIGHTS: Final = {"jawOpen": 1.5, "mouthClose": 2.5, "mouthRollLower": 1.5, "mouthSmile": 0.7}
 """What weighs more or less than 1: lips that miss a p are seen at once."""
 PEAK_CHANNELS: Final = ("mouthClose", "mouthRollLower")
-LOOKAHEAD_WEIGHTS: Final = (0.2, 0.45, 0.35)
+LOOKAHEAD_WEIGHTS: Final = (0.2, 0.5, 0.3)
+LOSS_WEIGHTS: Final = {
+    "activation": 1.0,
+    "velocity": 2.0,
+    "acceleration": 0.4,
+    "closure": 1.0,
+    "amplitude": 10.0,
+    "phones": 0.2,
+}
+CALIBRATION: Final = {"mouthClose": (1.1, 0.25, 0.3), "jawOpen": (1.02, 0.0, 0.0)}
+"""For the exported network, by channel: slope, level, what it becomes (see `Audio2Exp.recalibrate`). A closure that is
+as likely as not counts, since a missed one is seen before a false one; the jaw opens as wide as the teacher's."""
 PEAK_RATE: Final = 2e-3
+EMA_DECAY: Final = 0.999
 WARM_UP_STEPS: Final = 150
 LOG_STEPS: Final = 100
 CHECKPOINT_STEPS: Final = 500
 SKIPPED_FRAMES: Final = 4
 """Frames at the start of a crop that are not judged: their past was cut off."""
+_CLOSE: Final = LIP_NAMES.index("mouthClose")
 
 
 class AudioModel(nn.Module):
@@ -54,22 +67,49 @@ def load_model(checkpoint: Path) -> tuple[AudioModel, dict[str, Any]]:
     return model.eval(), state["record"]
 
 
+def calibrate(model: AudioModel) -> None:
+    """Decide as is best to look at, where training only weighs: `CALIBRATION` on the last layers."""
+    for name, (slope, level, becomes) in CALIBRATION.items():
+        model.audio2exp.recalibrate(LIP_NAMES.index(name), slope, level, becomes)
+
+
+def begin_from(model: AudioModel, checkpoint: Path) -> None:
+    """Take over the weights of a shallower network too: blocks that it lacks begin as the identity."""
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
+    absent = model.load_state_dict(weights, strict=False).missing_keys
+    with torch.no_grad():
+        for name in absent:
+            if name.endswith("narrow.weight"):
+                model.get_parameter(name).zero_()
+
+
 def histories(lips: Tensor) -> Tensor:
     """The 16 frames before each frame of ``(B, K, 9)``: ``(B, K, 144)``, zeros before the first."""
     padded = F.pad(lips, (0, 0, HISTORY, 0))
     return torch.cat([padded[:, past : past + lips.shape[1]] for past in range(HISTORY)], dim=-1)
 
 
+def closure_loss(close: Tensor, wanted: Tensor) -> Tensor:
+    """What is judged of `mouthClose` ``(B, K)``: closures show within one frame, and nothing else looks like one."""
+
+    def near(x: Tensor) -> Tensor:
+        return F.max_pool1d(x[:, None], 3, stride=1, padding=1)[:, 0]
+
+    missed = F.relu(0.65 - near(close)).square() * (wanted > 0.7)
+    false = F.relu(close - 0.15).square() * (near(wanted) < 0.15)
+    return 10 * missed.mean() + 2.5 * false.mean()
+
+
 def losses(model: AudioModel, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Activation, velocity and phone loss of a batch; `progress` (0 to 1) leads from taught to own histories."""
+    """The losses named in `LOSS_WEIGHTS` of a batch; `progress` (0 to 1) leads from taught to own histories."""
     pcm, lips = torch.from_numpy(batch.pcm), torch.from_numpy(batch.lips)
     features = model.features(pcm, *model.features.start(len(pcm)))[0]
     pairs = features.reshape(len(pcm), -1, 2 * features.shape[-1])
     frames = pairs.shape[1]
     weights = torch.tensor([CHANNEL_WEIGHTS.get(name, 1.0) for name in LIP_NAMES])
     peaks = torch.tensor([1.5 * (name in PEAK_CHANNELS) for name in LIP_NAMES])
-    own_share = min(1.0, 0.3 + progress)
-    activation = velocity = pairs.new_zeros(())
+    own_share = min(1.0, 0.5 + progress)
+    activation = velocity = acceleration = closure = amplitude = torch.zeros(())
     for row, (lookahead, importance) in enumerate(zip(LOOKAHEAD_FRAMES, LOOKAHEAD_WEIGHTS, strict=True)):
         head, start = model.audio2exp.head(row), HISTORY_FRAMES - lookahead
         wanted = lips[:, start : start + frames]
@@ -85,17 +125,25 @@ def losses(model: AudioModel, batch: Batch, progress: float) -> dict[str, Tensor
         target = wanted[:, SKIPPED_FRAMES:]
         emphasis = weights * (1 + peaks * (target > 0.6))
         activation = activation + importance * (loss_with_logits(logits, target) * emphasis).mean()
-        speed = bias_from_logits(logits).diff(dim=1) - target.diff(dim=1)
+        lips_shown = bias_from_logits(logits)
+        speed = lips_shown.diff(dim=1) - target.diff(dim=1)
         velocity = velocity + importance * speed.square().mean()
+        jolts, wanted_jolts = (lips.diff(n=2, dim=1).abs().mean(dim=1) for lips in (lips_shown, target))
+        acceleration = acceleration + importance * F.relu(jolts - wanted_jolts).mean()
+        closure = closure + importance * closure_loss(lips_shown[..., _CLOSE], target[..., _CLOSE])
+        amplitude = amplitude + importance * (lips_shown.std(dim=1) - target.std(dim=1)).square().mean()
     logits = model.phones(features[:, 2 * SKIPPED_FRAMES :]).float().transpose(1, 2)
     labels = torch.from_numpy(batch.labels)[:, 2 * SKIPPED_FRAMES :]
     phones = F.cross_entropy(logits, labels, label_smoothing=0.05)
-    return {"activation": activation, "velocity": velocity, "phones": phones}
+    return {
+        "activation": activation, "velocity": velocity, "acceleration": acceleration, "closure": closure,
+        "amplitude": amplitude, "phones": phones,
+    }  # fmt: skip
 
 
-def rate(step: int, steps: int) -> float:
-    """Learning rate: a short warm-up, then half a cosine down to one fiftieth."""
-    return PEAK_RATE * min(1.0, step / WARM_UP_STEPS) * max(0.02, 0.5 * (1 + math.cos(math.pi * step / steps)))
+def rate(step: int, steps: int, peak: float = PEAK_RATE) -> float:
+    """Learning rate: a short warm-up, then half a cosine down to zero."""
+    return peak * min(1.0, step / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
@@ -105,32 +153,39 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
     record: dict[str, Any] = {
         "seed": options.seed, "step": 0, "steps": options.steps, "seconds": 0.0, "items": options.items,
-        "frames": options.frames, "bfloat16": options.bfloat16,
+        "frames": options.frames, "bfloat16": options.bfloat16, "rate": options.rate, "init": str(options.init or ""),
         "hours of speech": sum(shard.seconds for shard in shards) / 3600,
     }  # fmt: skip
     checkpoint = run / "checkpoint.pt"
+    mean = AudioModel()
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state["trained"])
+        mean.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         record |= {name: state["record"][name] for name in ("step", "seconds")}
-    elif options.init:
-        model.load_state_dict(torch.load(options.init, weights_only=True)["model"])
+    else:
+        if options.init:
+            begin_from(model, options.init)
+        mean.load_state_dict(model.state_dict())
     average: dict[str, float] = {}
     started = time.monotonic() - record["seconds"]
     for step in (bar := tqdm(range(record["step"], options.steps), initial=record["step"], total=options.steps)):
         batch = draw(np.random.default_rng([options.seed, step]), shards, options.items, options.frames)
         torch.manual_seed(options.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, options.steps)
+            group["lr"] = rate(step, options.steps, options.rate)
         model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             parts = losses(model, batch, step / options.steps)
-        loss = parts["activation"] + 2 * parts["velocity"] + 0.2 * parts["phones"]
+        loss = sum((LOSS_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(()))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         optimizer.step()
+        with torch.no_grad():  # the mean of the recent weights errs less than the last ones
+            trust = 1 - min(EMA_DECAY, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), trust)
         for name, value in parts.items():
             average[name] = 0.98 * average.get(name, value.item()) + 0.02 * value.item()
         record |= {"step": step + 1, "seconds": time.monotonic() - started, "losses": dict(average)}
@@ -139,7 +194,10 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
             with (run / "log.jsonl").open("a") as log:
                 log.write(json.dumps(record) + "\n")
         if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == options.steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "record": record}
+            state = {
+                "model": mean.state_dict(), "trained": model.state_dict(), "optimizer": optimizer.state_dict(),
+                "record": record,
+            }  # fmt: skip
             torch.save(state, checkpoint.with_suffix(".partial"))
             checkpoint.with_suffix(".partial").replace(checkpoint)
 
@@ -149,6 +207,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/speech"), help="shards of `training.speech generate`")
     parser.add_argument("--run", type=Path, default=Path("runs/audio"), help="folder of the checkpoint and the log")
     parser.add_argument("--steps", type=int, default=16_000)
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="greatest learning rate")
     parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/audio.pt")
     parser.add_argument("--items", type=int, default=8, help="crops in a batch")
     parser.add_argument("--frames", type=int, default=80, help="length of a crop in frames of 40 ms")

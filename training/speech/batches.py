@@ -91,8 +91,8 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
         labels[item] = shard.labels[2 * start - LABEL_DELAY : 2 * (start + frames) - LABEL_DELAY]
     loudness = np.maximum(pcm.std(axis=1), 0.002)
     for item in range(items):
-        below = np.float32(rng.triangular(-2, 18, 45))  # dB from the voice down to what lies under it
-        hissing = rng.random() < 0.55
+        below = np.float32(rng.triangular(0, 11, 42))  # dB from the voice down to what lies under it
+        hissing = rng.random() < 0.6
         if rng.random() < _SILENT_SHARE:
             first, last = _hush(rng, lips[item])
             pcm[item, first * FRAME_SAMPLES : last * FRAME_SAMPLES] = 0.0

@@ -20,7 +20,7 @@ def noise(rng: np.random.Generator, items: int, length: int) -> FloatArray:
     """Coloured noise ``(items, length)`` of RMS 1, from white to brown; in a third of the items its level swings."""
     spectrum = fft.rfft(rng.standard_normal((items, length), dtype=np.float32))
     frequency = np.maximum(np.linspace(0, 1, spectrum.shape[1], dtype=np.float32), 0.01)
-    slope = np.where(rng.random((items, 1)) < 0.3, 0.0, rng.uniform(-0.3, 1.2, (items, 1)))
+    slope = np.where(rng.random((items, 1)) < 0.45, 0.0, rng.uniform(-0.3, 1.2, (items, 1)))
     coloured = fft.irfft(spectrum * frequency ** -slope.astype(np.float32), length)
     coloured /= coloured.std(axis=1, keepdims=True)
     time = np.arange(length, dtype=np.float32)[None] / SPEECH_RATE

@@ -78,6 +78,12 @@ class Speech:
     def seconds(self) -> float:
         return self.frames / FRAME_RATE
 
+    def first(self, seconds: float) -> "Speech":
+        """Its beginning, in whole frames."""
+        frames = min(self.frames, int(seconds * FRAME_RATE))
+        whole = self.closures[self.closures[:, 1] <= frames / FRAME_RATE]
+        return Speech(self.pcm[: frames * FRAME_SAMPLES], self.lips[:frames], self.labels[: 2 * frames], whole)
+
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
