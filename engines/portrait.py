@@ -31,7 +31,7 @@ FACE_HEIGHT: Final = 1.85
 WIDEST_YAW, WIDEST_PITCH = np.radians(24.0), np.radians(20.0)
 """How far a head may be turned away."""
 LEAST_SHARPNESS: Final = 0.12
-DARK_EYES: Final = 0.25
+DARK_EYES: Final = 0.15
 """`eye_light` below which the eyes are behind something dark."""
 LARGEST_MISFIT: Final = 0.075
 """Decimetres between keypoints and fitted head beyond which the keypoints are no face's."""
@@ -126,7 +126,7 @@ def check_fit(photo: NDArray[np.uint8], face: Face, fit: FaceFit, certain: bool 
 
 
 def eye_light(photo: NDArray[np.uint8], face: Face) -> float:
-    """Brightness of the lighter eye with its lids, in shares of the cheeks': above 0.35 unless dark glasses hide it."""
+    """Brightness of the lighter eye with its lids, in shares of the cheeks': above 0.2 unless dark glasses hide it."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     half = max(2, round(0.12 * face.eye_distance))
 
