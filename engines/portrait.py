@@ -31,6 +31,8 @@ FACE_HEIGHT: Final = 1.85
 WIDEST_YAW, WIDEST_PITCH = np.radians(24.0), np.radians(20.0)
 """How far a head may be turned away."""
 LEAST_SHARPNESS: Final = 0.12
+DARK_EYES: Final = 0.15
+"""`eye_light` below which the eyes are behind something dark."""
 LARGEST_MISFIT: Final = 0.075
 """Decimetres between keypoints and fitted head beyond which the keypoints are no face's."""
 DRAGGED: Final = 0.25
@@ -117,10 +119,25 @@ def check_fit(photo: NDArray[np.uint8], face: Face, fit: FaceFit, certain: bool 
     unit = fit.pixels_per_decimetre
     lids = face.doubt[[row for name, row in _ROW.items() if name.startswith("lid")]].mean() / unit
     rest = np.median(face.doubt) / unit
-    if lids > 0.06 and lids > 1.5 * rest:
+    if (lids > 0.06 and lids > 1.5 * rest) or eye_light(photo, face) < DARK_EYES:
         raise NoPortrait("eyes_hidden", "The eyes cannot be seen. Take off dark glasses and keep hair off the eyes.")
     if fit.misfit > LARGEST_MISFIT:
         raise NoPortrait("unclear", "What looks like a face does not fit a head. Use a clear picture from the front.")
+
+
+def eye_light(photo: NDArray[np.uint8], face: Face) -> float:
+    """Brightness of the lighter eye with its lids, in shares of the cheeks': above 0.2 unless dark glasses hide it."""
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    half = max(2, round(0.12 * face.eye_distance))
+
+    def brightness(stem: str) -> float:
+        rows = [row for name, row in _ROW.items() if name.startswith(stem)]
+        x, y = (int(value) for value in face.points[rows].mean(0))
+        patch = grey[max(0, y - half) : max(0, y + half), max(0, x - half) : max(0, x + half)]
+        return float(np.median(patch)) if patch.size else 0.0
+
+    cheeks = max(brightness("cheek_left"), brightness("cheek_right"), 1.0)
+    return max(brightness("lid_left"), brightness("lid_right")) / cheeks
 
 
 def sharpness(photo: NDArray[np.uint8], fit: FaceFit) -> float:

@@ -8,10 +8,20 @@ import pytest
 pytest.importorskip("soundfile", reason="training needs soundfile: pip install visavis[train]")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
 
-from networks.audio2exp import HISTORY  # noqa: E402
+from networks.audio2exp import HISTORY, bias_from_logits  # noqa: E402
 from networks.compact_audio import Block  # noqa: E402
 from training import fit_audio  # noqa: E402
-from training.fit_audio import AudioModel, begin_from, closure_loss, fit, histories, load_model, losses, rate  # noqa: E402
+from training.fit_audio import (  # noqa: E402
+    AudioModel,
+    begin_from,
+    closure_loss,
+    fit,
+    histories,
+    load_model,
+    losses,
+    rate,
+    spoken,
+)
 from training.speech.batches import draw  # noqa: E402
 from training.speech.dataset import Speech  # noqa: E402
 
@@ -26,7 +36,9 @@ def loud_means_open(frames: int = 200) -> Speech:
 
 
 def options(steps: int) -> argparse.Namespace:
-    return argparse.Namespace(steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None, rate=2e-3)
+    return argparse.Namespace(
+        steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None, rate=2e-3, heads_from=0
+    )
 
 
 def test_histories_are_what_came_before() -> None:
@@ -52,6 +64,21 @@ def test_closures_may_be_a_frame_off_but_not_missing_or_false() -> None:
     false[0, 15] = 0.5
     assert closure_loss(wanted, wanted) == closure_loss(late, wanted) == 0
     assert closure_loss(missing, wanted) > 0.05 and closure_loss(false, wanted) > 0.01
+
+
+def test_heads_alone_learn_and_speak_in_their_own_context(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AudioModel()
+    head = model.audio2exp.head(1)
+    torch.nn.init.normal_(head.last.weight)
+    heard = torch.randn(2, 20, 192)
+    said = spoken(head, heard)
+    again = bias_from_logits(head.speak(heard, histories(said)))
+    torch.testing.assert_close(again, said, atol=1e-5, rtol=1e-4)
+    parts = losses(model, draw(np.random.default_rng(0), [loud_means_open()], 2, 12), progress=1.0, heads_only=True)
+    parts["activation"].backward()
+    assert all(weight.grad is None for weight in model.features.parameters())
+    assert head.past.weight.grad is not None and head.past.weight.grad.any()
 
 
 def test_a_deeper_network_begins_where_the_shallower_ended(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from engines.avatar import list_avatars, load_avatar
 from engines.landmarks import TRACKED, TRACKED_NAMES, Face, LandmarkFinder
-from engines.media import Motion
+from engines.media import HeadPose, Motion
+from engines.pictures import read_picture
 from engines.portrait import NoPortrait, choose_face, drag
 from engines.portrait_pack import HANDLES, AvatarMaker, user_folder
 from tests.portraits import shipped_points
@@ -131,10 +132,20 @@ def test_hidden_eyes_are_refused(tmp_path: Path) -> None:
     assert refusal.value.code == "eyes_hidden"
 
 
+def test_dark_glasses_are_refused(tmp_path: Path) -> None:
+    found = face()
+    picture = read_picture(photo())
+    for side in ("left", "right"):
+        rows = [row for row, name in enumerate(TRACKED_NAMES) if name.startswith(f"lid_{side}")]
+        x, y = (int(value) for value in found.points[rows].mean(0))
+        cv2.ellipse(picture, (x, y), (40, 28), 0, 0, 360, (12, 12, 14), -1)
+    with pytest.raises(NoPortrait) as refusal:
+        maker(tmp_path, found).create(bytes(cv2.imencode(".png", picture[..., ::-1])[1]))
+    assert refusal.value.code == "eyes_hidden"
+
+
 def test_a_head_turned_away_is_refused(tmp_path: Path) -> None:
     geometry = load_avatar(list_avatars()[0]).geometry
-    from engines.media import HeadPose
-
     posed = geometry.camera.project(geometry.mesh.pose(Motion(pose=HeadPose(yaw=0.65))))
     points = (geometry.select_keypoints(posed)[list(TRACKED), :2] + 1) * 256 + np.array([90, 80])
     with pytest.raises(NoPortrait) as refusal:

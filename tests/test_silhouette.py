@@ -18,8 +18,7 @@ def basis() -> FaceBasis:
 def raster_of(basis: FaceBasis) -> np.ndarray:
     """1 where the mean head covers the picture."""
     points = camera_around(basis, 0.0, 0.0).project(basis.mean.neutral)
-    raster = rasterize(points, points[:, :1], basis.mean.triangles, basis.mean.parts, Window.whole(512))
-    return (raster.parts != 255).astype(np.uint8)
+    return rasterize(points, basis.mean.triangles, Window.whole(512)).covered()
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +47,7 @@ def test_hair_around_the_mesh_moves_with_the_head(basis: FaceBasis, hairy: tuple
     assert len(mesh.neutral) > len(basis.mean.neutral) and mesh.deltas.shape == basis.mean.deltas.shape
     np.testing.assert_array_equal(mesh.triangles[: len(basis.mean.triangles)], basis.mean.triangles)
     points = camera.project(mesh.pose(Motion()))
-    raster = rasterize(points, points[:, :1], mesh.triangles, mesh.parts, Window.whole(512))
-    found = raster.parts == Part.HAIR
+    found = rasterize(points, mesh.triangles, Window.whole(512)).parts(mesh.parts) == Part.HAIR
     assert (found & hair).sum() > 0.85 * hair.sum()
     assert (found & ~hair).sum() < 0.6 * hair.sum()  # the grid is coarse, and reaches a little beyond
 

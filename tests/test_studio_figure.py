@@ -72,12 +72,10 @@ def test_the_camera_projects_to_where_the_picture_shows_it(scene: Scene) -> None
 def test_hair_lies_where_the_picture_shows_it(scene: Scene) -> None:
     """Mira's hair is brown on a grey wall: darker than what surrounds it."""
     motion, mesh = states()["turned"], head_mesh(scene.figure)
-    raster = rasterize(
-        scene.camera.project(mesh.pose(motion)), mesh.neutral, mesh.triangles, mesh.parts, Window.whole(128)
-    )
+    raster = rasterize(scene.camera.project(mesh.pose(motion)), mesh.triangles, Window.whole(128))
     scene.figure.rasterizer.set_backdrop(backdrop(SHIPPED[0]))
     dark = scene.shoot(motion).max(2) < 100
-    hair = cv2.erode((raster.parts == Part.HAIR).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    hair = cv2.erode((raster.parts(mesh.parts) == Part.HAIR).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert 0.08 < hair.mean() < 0.3 and dark[hair].mean() > 0.9
 
 

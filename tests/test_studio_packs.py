@@ -210,8 +210,9 @@ def test_the_mouths_inside_has_white_teeth_and_a_red_tongue() -> None:
     geometry = load_avatar(NAMES[0]).geometry
     keypoints = dict(zip(KEYPOINT_NAMES, geometry.mesh.keypoints, strict=True))
     names = [name for name in KEYPOINT_NAMES if name.startswith(("teeth", "tongue"))]
-    uv = geometry.interior.uv[[keypoints[name] for name in names]]
-    colours = dict(zip(names, geometry.interior.look_up(uv[None])[0], strict=True))
+    texture = geometry.interior.texture / 255
+    at = (geometry.interior.uv[[keypoints[name] for name in names]] * texture.shape[1::-1]).astype(int)
+    colours = dict(zip(names, texture[at[:, 1], at[:, 0]], strict=True))
     red, green, blue = colours.pop("tongue_tip")
     assert red > 1.3 * max(green, blue)
     for colour in colours.values():

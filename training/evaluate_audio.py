@@ -256,8 +256,13 @@ def _recipe(log: list[dict[str, Any]], speaker: Speaker, remark: str) -> dict[st
     voices = ", ".join(f"{name} {share:.0%}" for name, share in TRAINING_VOICES.items())
     losses = ", ".join(f"{name} {value:.4f}" for name, value in record["losses"].items())
     plans = ", then ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
+    heads = record["heads_from"]
+    finish = (
+        f" From step {heads} on only the heads learned, in the context of what they said themselves." if heads else ""
+    )
     begun = ", begun from the weights of an earlier training" if record["init"] else ""
-    extra = f" --init {record['init']}" * bool(record["init"]) + " --bfloat16" * bool(record["bfloat16"])
+    extra = f" --heads-from {heads}" * (heads > 0)
+    extra += f" --init {record['init']}" * bool(record["init"]) + " --bfloat16" * bool(record["bfloat16"])
     precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
     return {
         "What": f"""
@@ -281,8 +286,9 @@ gain, noise, music, breathing, knocks, tones and babble, under the voice and alo
 beyond those that the voices were made from, and no audio ships.""",
         "Training": f"""
 Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
-{record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU core{begun}.
-What ships is the running mean of the weights (0.999 a step), with mouthClose and jawOpen recalibrated at export.
+{record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU
+core{begun}.{finish}
+What ships is the running mean of the weights, with mouthClose and jawOpen recalibrated at export.
 Running means of the losses at the end: {losses}. {remark}
 
 ```

@@ -117,10 +117,11 @@ in the way; then textures, light, colours, contrast, blur, noise and JPEG beyond
 face became more varied after step 850.""",
         "Figures": figures,
         "Limits": """
-All that it has learnt from is computer-generated; on photographs it was judged by eye only, on the few that test
-packages ship. Points without a texture of their own (forehead, jaw under hair, ears under hair) are guesses. Dark
-glasses, hands over the face and heads turned by more than 25 degrees are refused rather than fitted. It finds faces, it
-does not recognise anybody.""",
+All that it has learnt from is computer-generated; on photographs it was judged by eye, on the few that test packages
+ship. On scikit-image's astronaut, a face 122 pixels high, seven points that were read off by eye lie 7.6 % of the eyes'
+distance from those found (irises 8 to 10 %, which is 4 pixels too high there). Points without a texture of their own
+(forehead, jaw and ears under hair) are guesses. It fits a face with a hand before the mouth as if the hand were not
+there. It finds faces, it does not recognise anybody.""",
     }
     model_card.write(path, "Keypoints", sections)
 
