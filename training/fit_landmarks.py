@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/landmarks.pt")
     options = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -86,6 +87,9 @@ def main() -> None:
         average.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
+    elif options.init:
+        for model in (network, average):
+            model.load_state_dict(torch.load(options.init, weights_only=True)["model"])
 
     def save() -> None:
         record = {"seed": options.seed, "batch": options.batch, "rate": options.rate, "heads": len(files)}
