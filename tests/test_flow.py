@@ -34,8 +34,8 @@ def flow_between(source: FloatArray, target: FloatArray, triangles: Triangles = 
 
 def places(flow: Flow) -> FloatArray:
     """Where each pixel lies in the atlas, in pixels."""
-    fraction = np.dstack([flow.fraction & 31, flow.fraction >> 5]).astype(np.float32) / 32
-    return flow.grid.astype(np.float32) + fraction
+    fraction = np.dstack([flow.fraction & 31, flow.fraction >> 5])
+    return (flow.grid + fraction / 32).astype(np.float32)
 
 
 def test_attributes_interpolate_over_a_square() -> None:
