@@ -231,24 +231,29 @@ def _trace(
     first_inside, last_inside = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE)
     last = size - 1
     picture, stretched = atlas.PICTURE * size, np.float32(GRAZING)
+    current, inside, grazing = -1, False, False
+    sx_0 = sx_x = sx_y = sy_0 = sy_x = sy_y = z_0 = z_x = z_y = np.float32(0)
     for y in range(size):
         for x in range(size):
             t = nearest[y, x]
             if t < 0:
                 continue
-            plane = planes[t]
-            if not known[t]:
-                known[t] = True
-                _fit_plane(pixels, triangles[t], source, plane)
+            if t != current:
+                current = t
+                plane = planes[t]
+                if not known[t]:
+                    known[t] = True
+                    _fit_plane(pixels, triangles[t], source, plane)
+                sx_0, sx_x, sx_y, sy_0, sy_x, sy_y = plane[0], plane[1], plane[2], plane[3], plane[4], plane[5]
+                z_0, z_x, z_y = plane[6], plane[7], plane[8]
+                grazing = sx_x * sy_y - sx_y * sy_x < stretched
+                inside = parts[t] >= first_inside and parts[t] <= last_inside
             u, v = np.float32(x), np.float32(y)
-            sx = plane[0] + u * plane[1] + v * plane[2]
-            sy = plane[3] + u * plane[4] + v * plane[5]
+            sx = sx_0 + u * sx_x + v * sx_y
+            sy = sy_0 + u * sy_x + v * sy_y
             column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
             trust = np.float32(0.02)
-            grazing = plane[1] * plane[5] - plane[2] * plane[4] < stretched
-            inside = parts[t] >= first_inside and parts[t] <= last_inside
-            depth = plane[6] + u * plane[7] + v * plane[8]
-            if not inside and depth < source_depth[1 if grazing else 0, row, column]:
+            if not inside and z_0 + u * z_x + v * z_y < source_depth[1 if grazing else 0, row, column]:
                 trust = np.float32(1)
                 seen[y, x] = 255
                 if not grazing:
@@ -294,6 +299,11 @@ def _extend(nearest: Any, near: Any, coarse: Any, covered: Any, near_source: Any
     last = size - 1
     blend = np.empty((cells, 2), np.float32)
     still = np.empty(cells, np.bool_)
+    lefts, shares = np.empty(size, np.int32), np.empty(size, np.float32)
+    for x in range(size):
+        u = min(max((np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
+        lefts[x] = min(int(u), cells - 2)
+        shares[x] = u - np.float32(lefts[x])
     for y in range(size):
         v = min(max((np.float32(y) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
         top = min(int(v), cells - 2)
@@ -305,13 +315,10 @@ def _extend(nearest: Any, near: Any, coarse: Any, covered: Any, near_source: Any
         for x in range(size):
             if nearest[y, x] >= 0:
                 continue
-            u = (np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5)
-            u = min(max(u, np.float32(0)), np.float32(cells - 1))
-            left = min(int(u), cells - 2)
+            left, u = lefts[x], shares[x]
             if still[left] and still[left + 1] and not near_source[y, x]:
                 grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + picture, 0
                 continue
-            u -= np.float32(left)
             sx = np.float32(x) + blend[left, 0] + u * (blend[left + 1, 0] - blend[left, 0])
             sy = np.float32(y) + blend[left, 1] + u * (blend[left + 1, 1] - blend[left, 1])
             column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
