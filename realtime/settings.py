@@ -27,7 +27,7 @@ class Settings:
     max_sessions: int = _setting(4, "calls at the same time; the next one is told to come back later")
     avatar: str = _setting("", "avatar that appears when the page does not ask for one (default: the first)")
     lookahead_ms: int = _setting(80, "how much of the coming sound the lips may hear: 0, 80 or 160")
-    compute_ms: int = _setting(45, "time allowed for making one picture; less is faster, too little makes them late")
+    compute_ms: int = _setting(40, "time allowed for making one picture; less is faster, too little makes them late")
     jitter_min_ms: int = _setting(20, "least delay of the microphone's jitter buffer")
     jitter_max_ms: int = _setting(40, "most delay that the jitter buffer chooses by itself on a bad network")
     workers: int = _setting(0, "threads that run the networks (default: one per core)")
