@@ -19,12 +19,17 @@ SMOOTHING: Final = 6
 """Passes over each scale of the backdrop."""
 HALO: Final = 6
 """Pixels outside it up to which it may show hair."""
+_AROUND: Final = np.ones((2 * HALO + 1, 2 * HALO + 1), np.uint8)
 
 
-def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`picture` (N, N, 3), and where the mesh is in it, uint8 (N, N) of 0 and 1, to (3 N, N, 3)."""
-    around = np.ones((2 * HALO + 1, 2 * HALO + 1), np.uint8)
-    return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, cv2.dilate(covered, around))])
+def with_halo(covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 on the mesh and within `HALO` of it, from where the mesh is, both uint8 (N, N)."""
+    return np.asarray(cv2.dilate(covered, _AROUND), np.uint8)
+
+
+def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8], near: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`picture` (N, N, 3), and where the mesh is in it and `with_halo`, uint8 (N, N) of 0 and 1, to (3 N, N, 3)."""
+    return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, near)])
 
 
 def _drawn_out(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -48,20 +48,8 @@ class FaceBasis:
 
     def save(self, path: Path) -> None:
         """Write `path` (.npz) and, beside it, nothing else: the mean's arrays and the components in half precision."""
-        mean = self.mean
-        np.savez_compressed(
-            path,
-            neutral=mean.neutral.astype(np.float32),
-            deltas=mean.deltas.astype(np.float16),
-            skinning=mean.skinning.astype(np.float16),
-            joints=mean.joints.astype(np.float32),
-            eye_centers=mean.eye_centers.astype(np.float32),
-            eye_of_vertex=mean.eye_of_vertex,
-            triangles=mean.triangles,
-            parts=mean.parts,
-            keypoints=mean.keypoints,
-            components=self.components.astype(np.float16),
-        )
+        arrays = self.mean.arrays() | {"components": self.components.astype(np.float16)}
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path = FACE_BASIS) -> "FaceBasis":

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.atlas import make_atlas
 from engines.expression import FloatArray
 from engines.flow import Flow, Raster, SourceView, Window, barycentric, flow_to_source, rasterize, view_source
 from engines.head_mesh import Camera, HeadMesh, Part
@@ -64,6 +65,10 @@ class SourceGeometry:
     def view(self) -> SourceView:
         """What of the mesh the source picture shows."""
         return view_source(self.points, self.mesh.triangles, FRAME_SIZE)
+
+    def atlas(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The source `picture` (512, 512, 3), sorted for look-up: (1536, 512, 3)."""
+        return make_atlas(picture, self.view.covered, self.view.near)
 
     @cached_property
     def keypoints(self) -> FloatArray:

@@ -28,7 +28,6 @@ FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: stray hair moves,
 the wall does not."""
 _NOTHING: Final = -1
-_HALO: Final = np.ones((2 * atlas.HALO + 1, 2 * atlas.HALO + 1), np.uint8)
 _EDGE: Final = np.float32(1e-4)
 """By how much (barycentric) a triangle reaches over its edge, so that no seam opens between two."""
 
@@ -51,12 +50,6 @@ class Window:
     def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
         """The part of `picture` that the window shows: a view, to read or to write."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
-
-    def centers(self) -> FloatArray:
-        """Picture coordinates of the pixel centres, float32 (height, width, 2)."""
-        x = (np.arange(self.width, dtype=np.float32) + self.left + 0.5) / self.scale - 1
-        y = (np.arange(self.height, dtype=np.float32) + self.top + 0.5) / self.scale - 1
-        return np.dstack(np.meshgrid(x, y)).astype(np.float32)
 
     def pixels(self, points: FloatArray) -> FloatArray:
         """Projected `points` (V, 3) in pixels of the window, pixel centres at whole numbers; the depth is kept."""
@@ -132,7 +125,7 @@ def view_source(points: FloatArray, triangles: NDArray[np.int32], size: int) -> 
     depth = np.where(covered, raster.depth, 0)
     around = np.ones((5, 5), np.uint8)
     depths = np.stack([cv2.dilate(depth, around), cv2.erode(depth, around)]).astype(np.float32)
-    return SourceView(raster.pixels, covered, cv2.dilate(covered, _HALO), depths)
+    return SourceView(raster.pixels, covered, atlas.with_halo(covered), depths)
 
 
 def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
@@ -153,7 +146,7 @@ def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
     extended = (_push_pull(weighted) * fade).astype(np.float32)
-    near = cv2.dilate(raster.covered(), _HALO)
+    near = atlas.with_halo(raster.covered())
     _extend(raster.triangle, near, extended, source.covered, source.near, grid, fraction)
     return Flow(grid, fraction, seen, extended * np.float32(2 / size))
 

@@ -104,13 +104,9 @@ def _lip_gap(targets: FloatArray) -> float:
 
 def _shifts(camera: Camera, places: FloatArray, targets: FloatArray) -> FloatArray:
     """By how much keypoints at `places` (P, 3) must move, across the line of sight, to be seen at `targets` (P, 2)."""
-    eye, at = np.array(camera.eye), np.array(camera.at)
-    forward = (at - eye) / np.linalg.norm(at - eye)
-    right = np.cross(forward, (0.0, 1.0, 0.0))
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
+    right, up, _ = camera.axes
     seen = camera.project(places)
-    away = (targets - seen[:, :2]) * seen[:, 2:] * np.tan(np.radians(camera.fov_degrees) / 2)
+    away = (targets - seen[:, :2]) * seen[:, 2:] * camera.reach
     return np.asarray(away[:, :1] * right - away[:, 1:] * up, np.float32)
 
 

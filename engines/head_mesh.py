@@ -146,18 +146,21 @@ class HeadMesh:
 
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz``; deltas and weights in half precision."""
-        np.savez_compressed(
-            path,
-            neutral=self.neutral.astype(np.float32),
-            deltas=self.deltas.astype(np.float16),
-            skinning=self.skinning.astype(np.float16),
-            joints=self.joints.astype(np.float32),
-            eye_centers=self.eye_centers.astype(np.float32),
-            eye_of_vertex=self.eye_of_vertex,
-            triangles=self.triangles,
-            parts=self.parts,
-            keypoints=self.keypoints,
-        )
+        np.savez_compressed(path, **self.arrays())  # type: ignore[arg-type]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a file of the mesh holds, by name."""
+        return {
+            "neutral": self.neutral.astype(np.float32),
+            "deltas": self.deltas.astype(np.float16),
+            "skinning": self.skinning.astype(np.float16),
+            "joints": self.joints.astype(np.float32),
+            "eye_centers": self.eye_centers.astype(np.float32),
+            "eye_of_vertex": self.eye_of_vertex,
+            "triangles": self.triangles,
+            "parts": self.parts,
+            "keypoints": self.keypoints,
+        }
 
     @classmethod
     def load(cls, path: Path) -> "HeadMesh":
@@ -190,16 +193,26 @@ class Camera:
     at: tuple[float, float, float]
     fov_degrees: float = 17.0
 
-    def project(self, vertices: FloatArray) -> FloatArray:
-        """Project ``(..., 3)`` to (x, y, depth): x and y in [-1, 1] inside the picture (y down), depth in dm."""
+    @cached_property
+    def axes(self) -> NDArray[np.float64]:
+        """Unit vectors (3, 3) to the right in the picture, up in it, and along the line of sight."""
         eye, at = np.array(self.eye, np.float32), np.array(self.at, np.float32)
         forward = (at - eye) / np.linalg.norm(at - eye)
         right = np.cross(forward, (0.0, 1.0, 0.0))
         right /= np.linalg.norm(right)
-        up = np.cross(right, forward)
-        zoom = 1.0 / np.tan(np.radians(self.fov_degrees) / 2)
+        return np.stack([right, np.cross(right, forward), forward])
+
+    @property
+    def reach(self) -> float:
+        """Half the picture's height at a distance of 1."""
+        return float(np.tan(np.radians(self.fov_degrees) / 2))
+
+    def project(self, vertices: FloatArray) -> FloatArray:
+        """Project ``(..., 3)`` to (x, y, depth): x and y in [-1, 1] inside the picture (y down), depth in dm."""
+        right, up, forward = self.axes
+        zoom = 1.0 / self.reach
         axes = np.stack([right * zoom, -up * zoom, forward]).astype(np.float32)
-        seen = (vertices - eye) @ axes.T
+        seen = (vertices - np.array(self.eye, np.float32)) @ axes.T
         seen[..., :2] /= seen[..., 2:]
         projected: FloatArray = seen.astype(np.float32)
         return projected

@@ -15,7 +15,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.atlas import make_atlas
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.expression import FloatArray
@@ -32,8 +31,7 @@ _FLOW_SCALE: Final = 8.0
 
 @dataclass(frozen=True)
 class Source:
-    """What is computed once per avatar: its atlas, its geometry and the encoded
-    picture."""
+    """What is computed once per avatar: its atlas, its geometry and the encoded picture."""
 
     atlas: NDArray[np.uint8]
     geometry: SourceGeometry
@@ -62,7 +60,7 @@ class SourceCache:
         """Encode a picture without remembering it."""
         small = cv2.resize(picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
         encoded = self._encoder.run({"picture": small.transpose(2, 0, 1)[None] * np.float32(1 / 255)})
-        return Source(make_atlas(picture, geometry.view.covered), geometry, encoded["identity"].copy())
+        return Source(geometry.atlas(picture), geometry, encoded["identity"].copy())
 
 
 class Renderer:

@@ -92,13 +92,9 @@ def _person(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[n
 
 def _on_plane(camera: Camera, places: FloatArray, depth: float) -> FloatArray:
     """Where the lines of sight through `places` (N, 2) in [-1, 1] meet the plane z = `depth`, (N, 3)."""
-    eye, at = np.array(camera.eye), np.array(camera.at)
-    forward = (at - eye) / np.linalg.norm(at - eye)
-    right = np.cross(forward, (0.0, 1.0, 0.0))
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
-    reach = np.tan(np.radians(camera.fov_degrees) / 2)
-    rays = forward + places[:, :1] * reach * right - places[:, 1:] * reach * up
+    right, up, forward = camera.axes
+    rays = forward + places[:, :1] * camera.reach * right - places[:, 1:] * camera.reach * up
+    eye = np.array(camera.eye)
     return np.asarray(eye + rays * ((depth - eye[2]) / rays[:, 2:]), np.float32)
 
 

@@ -20,12 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve_parser.add_argument("--verbose", action="store_true", help="tell more in the log")
     serve_parser.set_defaults(run=serve)
     render_parser = commands.add_parser("render", help="turn a sound file into a video file")
-    if (list(arguments) if arguments is not None else sys.argv[1:])[:1] == ["render"]:
+    asked = (list(arguments) if arguments is not None else sys.argv[1:])[:1]
+    if asked == ["render"]:
         render = import_module("realtime.render")  # only who renders pays for it
         render.add_arguments(render_parser)
         render_parser.set_defaults(run=render.run)
     avatar_parser = commands.add_parser("avatar", help="make an avatar of a photo")
-    if (list(arguments) if arguments is not None else sys.argv[1:])[:1] == ["avatar"]:
+    if asked == ["avatar"]:
         avatar_command = import_module("realtime.avatar_command")
         avatar_command.add_arguments(avatar_parser)
         avatar_parser.set_defaults(run=avatar_command.run)

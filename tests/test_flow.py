@@ -20,11 +20,20 @@ def corners(x: float, y: float, half: float, depth: float = 10.0) -> FloatArray:
     return np.array([[*point, depth] for point in points], np.float32)
 
 
+def centers(size: int) -> FloatArray:
+    """Picture coordinates of the pixel centres of the whole picture, (size, size, 2)."""
+    at = ((np.arange(size) + 0.5) / (size / 2) - 1).astype(np.float32)
+    return np.dstack(np.meshgrid(at, at))
+
+
 def test_window_centres_are_those_of_the_picture() -> None:
-    whole = Window.whole(512).centers()
-    part = Window(256, 100, 50, 20, 10).centers()
-    np.testing.assert_allclose(part, whole[50:60, 100:120], atol=1e-6)
+    whole = centers(512)
     np.testing.assert_allclose(whole[0, 0], [-1 + 1 / 512, -1 + 1 / 512], atol=1e-6)
+    rows, columns = np.mgrid[50:60, 100:120]
+    points = np.pad(whole[50:60, 100:120].reshape(-1, 2), ((0, 0), (0, 1)))
+    for window, left, top in ((Window.whole(512), 0, 0), (Window(256, 100, 50, 20, 10), 100, 50)):
+        expected = np.stack([columns.ravel() - left, rows.ravel() - top], axis=1)
+        np.testing.assert_allclose(window.pixels(points)[:, :2], expected, atol=1e-4)
 
 
 def flow_between(source: FloatArray, target: FloatArray, triangles: Triangles = SQUARE, parts: Parts = SKIN) -> Flow:
@@ -44,7 +53,7 @@ def test_attributes_interpolate_over_a_square() -> None:
     raster = rasterize(points, SQUARE, window)
     covered = raster.parts(SKIN) == Part.SKIN
     assert covered.sum() == 32 * 32
-    np.testing.assert_allclose(raster.interpolate(SQUARE, points)[covered][:, :2], window.centers()[covered], atol=1e-5)
+    np.testing.assert_allclose(raster.interpolate(SQUARE, points)[covered][:, :2], centers(64)[covered], atol=1e-5)
 
 
 def test_the_back_is_culled_and_the_near_hides_the_far() -> None:

@@ -9,11 +9,12 @@ pytest.importorskip("scipy", reason="the studio needs the train extra: pip insta
 pytest.importorskip("moderngl", reason="the studio needs the train extra: pip install visavis[train]")
 
 from engines.expression import EXPRESSION_INDEX
+from engines.eyes import LOOK_DOWN_RANGE, LOOK_UP_RANGE
 from training.studio.cast import HELD_OUT, SHIPPED
 from training.studio.crowd import passer_by, skin_tone
 from training.studio.frames import Job, motions, schedule
 from training.studio.identity import Identity, macro_weights, random_sliders
-from training.studio.sampler import LID_GAZE_DOWN, LID_GAZE_UP, lips_of, motion, random_motion, sequence, states
+from training.studio.sampler import lips_of, motion, random_motion, sequence, states
 
 
 def test_the_same_seed_gives_the_same_motions() -> None:
@@ -45,9 +46,9 @@ def test_random_motions_cover_what_serving_may_ask_for() -> None:
 
 
 def test_lids_follow_the_gaze_unless_shut() -> None:
-    down = motion(lips_of("neutral"), gaze=(LID_GAZE_DOWN, 0.0)).expression
-    up = motion(lips_of("neutral"), gaze=(-LID_GAZE_UP, 0.0)).expression
-    shut = motion(lips_of("neutral"), blink=(1.0, 0.0), gaze=(LID_GAZE_DOWN, 0.0)).expression
+    down = motion(lips_of("neutral"), gaze=(LOOK_DOWN_RANGE, 0.0)).expression
+    up = motion(lips_of("neutral"), gaze=(-LOOK_UP_RANGE, 0.0)).expression
+    shut = motion(lips_of("neutral"), blink=(1.0, 0.0), gaze=(LOOK_DOWN_RANGE, 0.0)).expression
     assert down[EXPRESSION_INDEX["eyeLookDownLeft"]] == 1 and down[EXPRESSION_INDEX["eyeLookUpLeft"]] == 0
     assert up[EXPRESSION_INDEX["eyeLookUpRight"]] == 1 and up[EXPRESSION_INDEX["eyeLookDownRight"]] == 0
     assert shut[EXPRESSION_INDEX["eyeLookDownLeft"]] == 0 and shut[EXPRESSION_INDEX["eyeLookDownRight"]] == 1

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from engines.expression import LIP_NAMES
 from networks.audio2exp import HISTORY, LOOKAHEAD_FRAMES, Audio2Exp, Head, bias_from_logits, loss_with_logits
 from networks.compact_audio import CompactAudio
+from training.fitting import save_checkpoint
 from training.speech.batches import HISTORY_FRAMES, Batch, draw
 from training.speech.dataset import Speech
 from training.speech.phonemes import SYMBOLS
@@ -218,8 +219,7 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
                 "model": mean.state_dict(), "trained": model.state_dict(), "optimizer": optimizer.state_dict(),
                 "record": record,
             }  # fmt: skip
-            torch.save(state, checkpoint.with_suffix(".partial"))
-            checkpoint.with_suffix(".partial").replace(checkpoint)
+            save_checkpoint(state, checkpoint)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ by then; the same seed and heads give the same batches.
 
 import argparse
 import copy
-import math
 import time
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from engines.landmarks import TRACKED
 from networks.landmarks import HEAT_SIZE, Landmarks
+from training.fitting import learning_rate, save_checkpoint
 from training.landmark_batches import Batch, Heads, batches
 from training.landmark_distractors import load_distractors
 
@@ -51,12 +51,6 @@ def losses(network: Landmarks, batch: Batch) -> dict[str, Tensor]:
         "doubt": 0.1 * (likelihood * counts).sum() / total,
         "presence": F.binary_cross_entropy_with_logits(presence.float(), batch.present),
     }
-
-
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm up over 100 steps, hold for a third, fall as a cosine to 2 %."""
-    progress = max(0.0, (step / steps - 0.35) / 0.65)
-    return peak * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 def main() -> None:
@@ -94,8 +88,7 @@ def main() -> None:
     def save() -> None:
         record = {"seed": options.seed, "batch": options.batch, "rate": options.rate, "heads": len(files)}
         state = {"model": average.state_dict(), "network": network.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save(state | {"step": step, "record": record}, checkpoint.with_suffix(".tmp"))
-        checkpoint.with_suffix(".tmp").replace(checkpoint)
+        save_checkpoint(state | {"step": step, "record": record}, checkpoint)
 
     feed = batches(heads, load_distractors(options.assets), options.batch, options.seed + step)
     saved_at = time.monotonic()
@@ -103,7 +96,7 @@ def main() -> None:
     with (options.run / "log.txt").open("a") as log, tqdm(total=options.steps, initial=step, unit="step") as bar:
         while step < options.steps:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, options.steps, options.rate)
+                group["lr"] = learning_rate(step, options.steps, options.rate, floor=0.02)
             parts = losses(network, next(feed))
             optimizer.zero_grad()
             torch.stack(list(parts.values())).sum().backward()

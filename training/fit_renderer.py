@@ -7,7 +7,6 @@ Resumes from the newest checkpoint in the run's folder; the same seed gives the 
 
 import argparse
 import copy
-import math
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from networks.compact_renderer import CompactRenderer
 from training.critic import Critics
+from training.fitting import learning_rate, save_checkpoint
 from training.renderer_dataset import PICTURE_SIZE, Batch, batches, load_identity
 from training.studio.cast import HELD_OUT, SHIPPED
 
@@ -79,12 +79,6 @@ def total_loss(shown: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str
     return loss, {name: float(part.detach()) for name, part in parts.items()}
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm up over 100 steps, hold for a third, fall as a cosine to 3 %."""
-    progress = max(0.0, (step / steps - 0.35) / 0.65)
-    return peak * min(1.0, (step + 1) / 100) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=Path, required=True, nargs="+", help="written by training.studio frames")
@@ -143,8 +137,7 @@ def main() -> None:
             "keypoints": count,
             "record": record,
         }
-        torch.save(state, checkpoint.with_suffix(".tmp"))
-        checkpoint.with_suffix(".tmp").replace(checkpoint)
+        save_checkpoint(state, checkpoint)
 
     feed = batches(identities, shipped, options.batch, options.seed + step)
     saved_at = time.monotonic()
@@ -152,7 +145,7 @@ def main() -> None:
     with (options.run / "log.txt").open("a") as log, tqdm(total=options.steps, initial=step, unit="step") as bar:
         while step < options.steps:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, options.steps, options.rate)
+                group["lr"] = learning_rate(step, options.steps, options.rate, floor=0.03)
             batch = next(feed)
             shown = compose(model, batch)
             loss, parts = total_loss(shown, batch)

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.atlas import make_atlas
 from engines.face_geometry import Interior, SourceGeometry, face_geometry
 from engines.head_mesh import Camera, HeadMesh
 from engines.media import HeadPose, Motion
@@ -61,7 +60,7 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
                 motions.append(Motion(expression.astype(np.float32), head, (float(gaze[0]), float(gaze[1]))))
     pictures = np.concatenate(frames) if frames else np.zeros((0, *source.shape), np.uint8)
     picture = np.ascontiguousarray(source[..., ::-1])
-    return Identity(folder.name, picture, make_atlas(picture, geometry.view.covered), geometry, pictures, motions)
+    return Identity(folder.name, picture, geometry.atlas(picture), geometry, pictures, motions)
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,7 @@ def as_photo(identity: Identity, rng: np.random.Generator) -> Identity:
         picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     off = np.sin(pictured @ waves.T + phases) * rng.uniform(0, AS_PHOTO_MISFIT)
     geometry = SourceGeometry(mesh, camera, identity.geometry.interior, pictured + off.astype(np.float32))
-    atlas = make_atlas(picture, geometry.view.covered)
-    return replace(identity, source=picture, atlas=atlas, geometry=geometry)
+    return replace(identity, source=picture, atlas=geometry.atlas(picture), geometry=geometry)
 
 
 def collate(samples: list[dict[str, NDArray[np.float32]]]) -> Batch:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from engines.emotion import EMOTIONS, emotion_expression
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, LIP_NAMES, LIP_SIZE, FloatArray, expression_from_lips
+from engines.eyes import LOOK_DOWN_RANGE, LOOK_UP_RANGE
 from engines.media import HeadPose, Motion
 
 VISEMES: dict[str, dict[str, float]] = {
@@ -23,10 +24,6 @@ VISEMES: dict[str, dict[str, float]] = {
 
 FARTHEST_TURN = np.array([12.0, 22.0, 8.0])
 """Degrees of pitch, yaw and roll to either side that random motions reach."""
-LID_GAZE_DOWN = np.radians(20.0)
-"""Gaze pitch at which `eyeLookDown*` is 1."""
-LID_GAZE_UP = np.radians(15.0)
-"""Gaze pitch, upwards, at which `eyeLookUp*` is 1."""
 
 _PARTING = np.array(
     [name.startswith(("jawOpen", "mouthLower", "mouthUpper", "mouthStretch")) for name in EXPRESSION_NAMES]
@@ -60,8 +57,8 @@ def motion(
     for side, shut in zip(("Left", "Right"), blink, strict=True):
         lid = EXPRESSION_INDEX[f"eyeBlink{side}"]
         expression[lid] = max(expression[lid], shut)
-        expression[EXPRESSION_INDEX[f"eyeLookDown{side}"]] = max(0.0, gaze[0]) / LID_GAZE_DOWN * (1 - shut)
-        expression[EXPRESSION_INDEX[f"eyeLookUp{side}"]] = max(0.0, -gaze[0]) / LID_GAZE_UP * (1 - shut)
+        expression[EXPRESSION_INDEX[f"eyeLookDown{side}"]] = max(0.0, gaze[0]) / LOOK_DOWN_RANGE * (1 - shut)
+        expression[EXPRESSION_INDEX[f"eyeLookUp{side}"]] = max(0.0, -gaze[0]) / LOOK_UP_RANGE * (1 - shut)
     return Motion(expression, pose or HeadPose(), gaze)
 
 
