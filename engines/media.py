@@ -82,7 +82,8 @@ class MotionFrame:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """One picture: `planes` uint8 ``(FRAME_SIZE * 3 // 2, FRAME_SIZE)`` in I420, with the motion that it shows."""
+    """One picture: `planes` uint8 ``(h * 3 // 2, w)`` in I420, `FRAME_SIZE` square unless it shows a scene, with the
+    motion that it shows."""
 
     planes: NDArray[np.uint8]
     media_time: int

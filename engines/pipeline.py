@@ -22,6 +22,7 @@ from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, VideoFrame
 from engines.motion import MotionComposer
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, SourceCache
+from engines.scene import Scene
 
 WEIGHTS: Final = Path(__file__).parent / "assets" / "weights"
 AUDIO_FEATURES: Final = "audio_features.onnx"
@@ -64,14 +65,15 @@ class Engine:
 class Pipeline:
     """One session's networks and their state. Called by one thread at a time.
 
-    `controls`, `avatar` and `drive` may be replaced between pushes; `drive` is asked for the tracker's frame of a media
-    time.
+    `controls`, `avatar`, `scene` and `drive` may be replaced between pushes; with a `scene`, frames show it around the
+    avatar; `drive` is asked for the tracker's frame of a media time.
     """
 
     def __init__(self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int) -> None:
         self.controls = Controls()
         self.drive: Callable[[int], Drive] = lambda media_time: UNDRIVEN
         self.avatar = avatar
+        self.scene: Scene | None = None
         self.epoch = 0
         self._sources = engine.sources
         self._silence = engine.silence
@@ -113,7 +115,11 @@ class Pipeline:
 
     def draw(self, moved: MotionFrame) -> VideoFrame:
         """The picture of a motion."""
-        planes = self._renderer.step(self._sources.get(self.avatar), moved.motion)
+        source = self._sources.get(self.avatar)
+        if self.scene is None:
+            planes = self._renderer.step(source, moved.motion)
+        else:
+            planes = self.scene.step(self._renderer.render(source, moved.motion))
         return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
     def interrupt(self, epoch: int) -> None:

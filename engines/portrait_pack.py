@@ -1,8 +1,8 @@
 """Avatar packs that people make of photos: written, fitted anew, listed, deleted.
 
 Beside what every pack holds (`engines.avatar`), such a pack keeps `photo.jpg`, the part of the photo around the head
-without its metadata, and `fit.json`: which square of it the avatar shows, where the keypoints were found and lie, and
-which of them a person has moved.
+without its metadata, `scene.jpg`, all of the photo (`engines.scene`), and `fit.json`: which square of the photo the
+avatar shows, where the keypoints were found and lie, and which of them a person has moved.
 """
 
 import json
@@ -28,6 +28,7 @@ from engines.landmarks import TRACKED_NAMES, Crop, Face, LandmarkFinder
 from engines.openvino_backend import OpenVinoBackend
 from engines.pictures import MOST_BYTES, read_picture
 from engines.portrait import NoPortrait, Portrait, choose_face, make_portrait
+from engines.scene import LONGEST_SIDE
 
 THUMBNAIL_SIZE: Final = 192
 PHOTO_SIDE: Final = 2048
@@ -66,6 +67,23 @@ class Made:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a part of a photo lies in a whole one: a pixel (x, y) of it at (left, top) + scale * (x, y)."""
+
+    left: float
+    top: float
+    scale: float
+
+    def of(self, crop: Crop) -> Crop:
+        """A crop of the part as one of the whole."""
+        return Crop(self.left + self.scale * crop.x, self.top + self.scale * crop.y, self.scale * crop.side, crop.roll)
+
+    def resized(self, scale: float) -> "Place":
+        """The same place once the whole is `scale` times as large."""
+        return Place(self.left * scale, self.top * scale, self.scale * scale)
+
+
 class AvatarMaker:
     """Makes at most `most` packs in `folder`, with networks of its own, loaded when first needed: for one thread at a
     time."""
@@ -98,15 +116,16 @@ class AvatarMaker:
             raise NoPortrait("too_many", f"There are {self._most} avatars made of photos already: delete some first.")
         photo = read_picture(data)
         face, notes = choose_face(photo, self._finder)
-        photo, face = _around(photo, face)
-        portrait = make_portrait(photo, face, self._basis)
+        part, face, place = _around(photo, face)
+        portrait = make_portrait(part, face, self._basis)
         name = " ".join(name.split())[:LONGEST_NAME] or "My portrait"
         id = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'portrait'}-{secrets.token_hex(3)}"
         unfinished = self.folder / f".{id}"
         unfinished.mkdir(parents=True)
         try:
-            cv2.imwrite(str(unfinished / "photo.jpg"), photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-            made = self._write(unfinished, name, face, portrait, {}, notes)
+            place = _write_scene(unfinished, photo, place)
+            cv2.imwrite(str(unfinished / "photo.jpg"), part[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            made = self._write(unfinished, name, face, portrait, place, {}, notes)
             unfinished.rename(self.folder / id)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -125,7 +144,7 @@ class AvatarMaker:
         face = Face(np.array(fit["found"], np.float32), np.array(fit["doubt"], np.float32), fit["presence"])
         portrait = make_portrait(photo, face, self._basis, pins)
         name = json.loads((pack / "avatar.json").read_text())["name"]
-        made = self._write(pack, name, face, portrait, pins, ())
+        made = self._write(pack, name, face, portrait, Place(**fit["place"]), pins, ())
         return Made(id, made.points, made.notes)
 
     def points(self, id: str) -> Made:
@@ -143,7 +162,14 @@ class AvatarMaker:
         return self.folder / id
 
     def _write(
-        self, pack: Path, name: str, face: Face, portrait: Portrait, moved: Mapping[str, Any], notes: tuple[str, ...]
+        self,
+        pack: Path,
+        name: str,
+        face: Face,
+        portrait: Portrait,
+        place: Place,
+        moved: Mapping[str, Any],
+        notes: tuple[str, ...],
     ) -> Made:
         about = {
             "name": name,
@@ -162,8 +188,10 @@ class AvatarMaker:
         _write_interior(pack, portrait.mesh.deltas.shape[1])
         fractions = ((portrait.points + 1) / 2).tolist()
         points = {name: (float(x), float(y)) for name, (x, y) in zip(TRACKED_NAMES, fractions, strict=True)}
+        (pack / "scene.json").write_text(json.dumps(asdict(place.of(portrait.crop))) + "\n")
         fit = {
             "crop": asdict(portrait.crop),
+            "place": asdict(place),
             "points": points,
             "moved": dict(moved),
             "found": face.points.tolist(),
@@ -175,19 +203,31 @@ class AvatarMaker:
         return Made(pack.name, points, (*notes, *portrait.notes))
 
 
-def _around(photo: NDArray[np.uint8], face: Face) -> tuple[NDArray[np.uint8], Face]:
-    """The upright part of `photo` around `face`, no side above `PHOTO_SIDE`, and the face in it."""
+def _around(photo: NDArray[np.uint8], face: Face) -> tuple[NDArray[np.uint8], Face, Place]:
+    """The upright part of `photo` around `face`, no side above `PHOTO_SIDE`, the face in it, and where it lies."""
     crop = face.crop
     half = crop.side * AROUND / 2
     height, width = photo.shape[:2]
     left, right = max(0, int(crop.x - half)), min(width, int(crop.x + half))
     top, bottom = max(0, int(crop.y - half)), min(height, int(crop.y + half))
-    part = photo[top:bottom, left:right]
-    scale = min(1.0, PHOTO_SIDE / max(part.shape[:2]))
-    if scale < 1:
-        part = np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    part, scale = _shrunk(photo[top:bottom, left:right], PHOTO_SIDE)
     points = (face.points - np.array([left, top], np.float32)) * np.float32(scale)
-    return np.ascontiguousarray(part), Face(points, face.doubt * np.float32(scale), face.presence)
+    return part, Face(points, face.doubt * np.float32(scale), face.presence), Place(left, top, 1 / scale)
+
+
+def _shrunk(picture: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
+    """`picture` with no side above `longest`, and its scale."""
+    scale = min(1.0, longest / max(picture.shape[:2]))
+    if scale < 1:
+        picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(picture), scale
+
+
+def _write_scene(pack: Path, photo: NDArray[np.uint8], place: Place) -> Place:
+    """Keep the whole photo; returns the place in what was kept."""
+    scene, scale = _shrunk(photo, LONGEST_SIDE)
+    cv2.imwrite(str(pack / "scene.jpg"), scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return place.resized(scale)
 
 
 def _write_interior(pack: Path, vertices: int) -> None:

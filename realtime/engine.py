@@ -25,12 +25,13 @@ class Pipeline(Protocol):
     """One session's way from sound to pictures. Called from one thread at a time.
 
     `controls` is a frozen dataclass with the fields that the data channel's `set` names; `drive` tells what a tracker
-    saw at a media time.
+    saw at a media time; `scene` is None or the photo around the avatar (`engines.scene`), whose size frames then have.
     """
 
     controls: Any
     drive: Callable[[int], Drive]
     avatar: Any
+    scene: Any
     lookahead_ticks: int
 
     def hear(self, chunk: AudioChunk) -> MotionFrame | None:

@@ -19,16 +19,16 @@ _BT601: Final = {"color_range": 1, "colorspace": 6, "color_primaries": 1, "color
 
 
 class Film:
-    """A video file being written: H.264 at 25 frames a second, AAC at 48 kHz, the index in front where there is one."""
+    """A video file being written, of `size` (width, height): H.264 at 25 frames a second, AAC at 48 kHz, the index in front where there is one."""
 
-    def __init__(self, path: Path, layout: str) -> None:
+    def __init__(self, path: Path, layout: str, size: tuple[int, int] = (FRAME_SIZE, FRAME_SIZE)) -> None:
         format = FORMATS[path.suffix.lower()]
         options = {} if format == "matroska" else {"movflags": "+faststart"}
         self._samples = 0
         self._layout = layout
         self._container = av.open(str(path), "w", format=format, options=options)
         self._picture = self._container.add_stream("libx264", rate=FRAME_RATE, options=_X264)
-        self._picture.width = self._picture.height = FRAME_SIZE
+        self._picture.width, self._picture.height = size
         self._picture.pix_fmt = "yuv420p"
         for name, value in _BT601.items():
             setattr(self._picture.codec_context, name, value)

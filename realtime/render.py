@@ -24,10 +24,11 @@ from tqdm import tqdm
 from engines.avatar import Avatar, UnknownAvatar, list_avatars, load_avatar
 from engines.controls import MAX_ALPHA, MAX_STYLE, Controls
 from engines.emotion import EMOTIONS
-from engines.media import FRAME_RATE, FRAME_TICKS, MEDIA_RATE, AudioChunk
+from engines.media import FRAME_RATE, FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import Engine
 from engines.portrait_pack import user_folder
+from engines.scene import Scene
 from realtime.engine import Pipeline
 from realtime.expression_table import ExpressionTable
 from realtime.film import FORMATS, Film
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"video to write: {', '.join(FORMATS)}")
     parser.add_argument("--expressions", type=Path, metavar="FILE", help="table to write: every frame's coefficients")
     parser.add_argument("--avatar", default="", metavar="NAME", help="who speaks (default: the first avatar)")
+    parser.add_argument("--scene", action="store_true", help="show all of the photo that the avatar was made of")
     parser.add_argument("--alpha", type=float, default=1.0, help=f"mouth opening, 0 to {MAX_ALPHA} (default: 1)")
     parser.add_argument(
         "--pucker", type=float, default=1.0, help=f"rounding of the lips, 0 to {MAX_STYLE} (default: 1)"
@@ -85,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             emotion = dict(args.emotion) or None
             controls = Controls(alpha=args.alpha, pucker=args.pucker, spread=args.spread, emotion=emotion)
             avatar = _choose_avatar(args.avatar)
+            scene = Scene.load(avatar.folder) if args.scene else None
             if args.seed < 0:
                 raise ValueError(f"seed must not be negative, got {args.seed}")
         except (UnknownAvatar, ValueError) as error:
@@ -92,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         with open_voice(audio) as (voice, seconds):
             engine = Engine.load(backend=OpenVinoBackend(threads=os.cpu_count() or 1))
             pipeline = engine.open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
-            pipeline.controls = controls
+            pipeline.controls, pipeline.scene = controls, scene
             render(voice, pipeline, outputs, seconds)
     except RenderError as error:
         print(f"visavis render: {error}", file=sys.stderr)
@@ -204,6 +207,7 @@ def render(voice: Voice, pipeline: Pipeline, outputs: Outputs, seconds: float | 
     output cannot be written.
     """
     frames = 0
+    size = pipeline.scene.size if pipeline.scene is not None else (FRAME_SIZE, FRAME_SIZE)
     with ExitStack() as parts:
         film_part = parts.enter_context(_part_of(outputs.video)) if outputs.video else None
         table_part = parts.enter_context(_part_of(outputs.expressions)) if outputs.expressions else None
@@ -211,7 +215,7 @@ def render(voice: Voice, pipeline: Pipeline, outputs: Outputs, seconds: float | 
             progress = tqdm(total=seconds and round(seconds, 2), unit="s", unit_scale=True, disable=None)
             open_files.enter_context(progress)
             table = open_files.enter_context(closing(ExpressionTable(table_part))) if table_part else None
-            film = open_files.enter_context(Film(film_part, voice.layout)) if film_part else None
+            film = open_files.enter_context(Film(film_part, voice.layout, size)) if film_part else None
             for chunk, sound, end in _chunks(voice):
                 if film is not None:
                     film.write_sound(sound)

@@ -27,6 +27,7 @@ class FakeAvatar:
     name: str = "Somebody"
     description: str = "Drawn for tests"
     thumbnail: Path = Path("nowhere.jpg")
+    folder: Path = Path("nowhere")
 
 
 class FakeAvatars:
@@ -65,6 +66,7 @@ class FakePipeline:
         self.controls = Controls()
         self.drive: Callable[[int], Drive] = lambda media_time: UNDRIVEN
         self.avatar = avatar
+        self.scene: Any = None
         self.epoch = 0
         self.lookahead_ticks = lookahead_ms * MEDIA_RATE // 1000
         self.pushed: list[int] = []

@@ -11,6 +11,7 @@ from engines.media import HeadPose, Motion
 from engines.pictures import read_picture
 from engines.portrait import NoPortrait, choose_face, drag
 from engines.portrait_pack import HANDLES, AvatarMaker, user_folder
+from engines.scene import Scene
 from tests.portraits import shipped_points
 
 SIZE = 700
@@ -96,6 +97,24 @@ def test_the_photo_is_kept_without_its_metadata(tmp_path: Path) -> None:
     made = maker(tmp_path, face()).create(data)
     assert comment not in (tmp_path / made.id / "photo.jpg").read_bytes()
     assert json.loads((tmp_path / made.id / "fit.json").read_text())["moved"] == {}
+
+
+def test_the_photo_around_the_head_is_kept_and_the_head_goes_back_into_it(tmp_path: Path) -> None:
+    wide = np.full((2 * SIZE, 4 * SIZE, 3), 60, np.uint8)
+    wide[400 : 400 + SIZE, 900 : 900 + SIZE] = read_picture(photo())
+    data = bytes(cv2.imencode(".png", wide[..., ::-1])[1])
+    studio = maker(tmp_path, face(shift=(990.0, 480.0)))
+    made = studio.create(data)
+    scene, avatar = Scene.load(tmp_path / made.id), studio.load(made.id)
+    assert scene.size == (1920, 960)
+    small = cv2.resize(wide, scene.size, interpolation=cv2.INTER_AREA)
+    off = np.abs(scene.paste(avatar.picture).astype(int) - small)
+    assert off.mean() < 0.6 and np.percentile(off, 99.9) < 24
+    before = (tmp_path / made.id / "scene.json").read_text()
+    studio.refit(made.id, {"nose_tip": (made.points["nose_tip"][0] + 0.03, made.points["nose_tip"][1])})
+    assert (tmp_path / made.id / "scene.json").read_text() != before, "the square follows the fit"
+    off = np.abs(Scene.load(tmp_path / made.id).paste(studio.load(made.id).picture).astype(int) - small)
+    assert off.mean() < 0.6
 
 
 def test_avatars_can_be_deleted_but_only_those_made_here(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ import realtime.render as module
 from engines.avatar import UnknownAvatar
 from engines.controls import Controls
 from engines.expression import EXPRESSION_NAMES
-from engines.media import AudioChunk, MotionFrame
+from engines.landmarks import Crop
+from engines.media import AudioChunk, MotionFrame, VideoFrame
 from engines.pipeline import Engine
+from engines.scene import Scene
 from realtime.render import add_arguments, run
-from tests.fakes import FakeAvatar, FakeEngine, level_of
+from tests.fakes import FakeAvatar, FakeEngine, FakePipeline, level_of
 
 BEEPS = (0.2, 0.6, 1.4, 1.48)
 """Seconds at which 40 ms of tone begin."""
@@ -278,3 +280,21 @@ def test_a_full_disk_is_reported(tmp_path: Path, capsys: Any, monkeypatch: pytes
     assert visavis_render("--audio", write_wav(tmp_path / "in.wav"), "-o", tmp_path / "out.mp4") == 1
     assert "out.mp4 could not be written: No space left on device" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_a_scene_has_the_size_of_its_photo(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = write_wav(tmp_path / "in.wav", 0.4), tmp_path / "out.mp4"
+    assert visavis_render(source, "-o", output, "--scene") == 2
+    assert "has no photo around it" in capsys.readouterr().err and not output.exists()
+    photo = Scene(np.full((360, 640, 3), 90, np.uint8), Crop(300.0, 170.0, 240.0))
+    monkeypatch.setattr(Scene, "load", lambda folder: photo)
+    monkeypatch.setattr(FakePipeline, "draw", _draw_scene)
+    assert visavis_render(source, "-o", output, "--scene") == 0
+    assert read(output).streams["pixels"] == ("yuv420p", 640, 360, 25)
+
+
+def _draw_scene(pipeline: FakePipeline, moved: MotionFrame) -> VideoFrame:
+    planes = pipeline.scene.step(np.zeros((512, 512, 3), np.uint8))
+    return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.landmarks import Crop, cut
+from engines.scene import FEATHER, NoScene, Scene
+
+PHOTO = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (361, 641, 3), np.uint8), (0, 0), 6)
+SQUARE = Crop(300.0, 170.0, 240.0, 0.1)
+
+
+@pytest.mark.parametrize("square", [SQUARE, Crop(320.0, 180.0, 700.0, -0.05)], ids=["inside", "larger than the photo"])
+def test_what_was_cut_out_goes_back_without_a_trace(square: Crop) -> None:
+    scene = Scene(PHOTO, square)
+    assert scene.size == (640, 360)
+    whole = scene.paste(cut(PHOTO, square, 512))
+    assert np.abs(whole.astype(int) - PHOTO[:360, :640]).max() <= 3
+
+
+def test_nothing_changes_outside_the_square_and_nothing_jumps_at_its_border() -> None:
+    whole = Scene(PHOTO, SQUARE).paste(np.zeros((512, 512, 3), np.uint8)).astype(float)
+    photo = PHOTO[:360, :640].astype(float)
+    y, x = np.mgrid[:360, :640].astype(np.float32)
+    place = SQUARE.to_crop(np.stack([x + 0.5, y + 0.5], -1))
+    depth = (1 - np.abs(place).max(-1)) * 256
+    assert np.array_equal(whole[depth < 0], photo[depth < 0])
+    assert whole[depth > FEATHER + 1].max() == 0
+    share = 1 - whole.mean(-1) / photo.mean(-1)
+    step = max(np.abs(np.diff(share, axis=0)).max(), np.abs(np.diff(share, axis=1)).max())
+    # 40 pixels of 512 are 19 of this photo: a smooth step of 19 pixels rises by 1.5 / 19 at most.
+    assert step < 1.5 / 19 * 1.3
+
+
+def test_planes_are_those_of_the_whole_picture() -> None:
+    picture = np.full((512, 512, 3), (200, 40, 90), np.uint8)
+    scene = Scene(PHOTO, SQUARE)
+    planes, wanted = scene.step(picture), cv2.cvtColor(scene.paste(picture), cv2.COLOR_RGB2YUV_I420)
+    assert planes.shape == (540, 640)
+    assert np.array_equal(planes, wanted)
+    assert np.array_equal(planes, scene.step(picture)), "a frame leaves nothing behind"
+
+
+def test_an_avatar_without_a_photo_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NoScene, match="avatar new"):
+        Scene.load(tmp_path)
