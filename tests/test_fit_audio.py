@@ -58,12 +58,14 @@ def test_the_rate_warms_up_and_cools_down() -> None:
 
 
 def test_closures_may_be_a_frame_off_but_not_missing_or_false() -> None:
-    wanted = torch.zeros(1, 20)
+    wanted, alike = torch.zeros(1, 20), torch.zeros(1, 20)
     wanted[0, 8] = 1.0
     late, missing, false = torch.roll(wanted, 1, dims=1), torch.zeros(1, 20), wanted.clone()
     false[0, 15] = 0.5
-    assert closure_loss(wanted, wanted) == closure_loss(late, wanted) == 0
-    assert closure_loss(missing, wanted) > 0.05 and closure_loss(false, wanted) > 0.01
+    assert closure_loss(wanted, wanted, alike) == closure_loss(late, wanted, alike) == 0
+    assert closure_loss(missing, wanted, alike) > 0.05 and closure_loss(false, wanted, alike) > 0.01
+    alike[0, 15] = 1.0
+    assert closure_loss(false, wanted, alike) > 1.5 * closure_loss(false, wanted, torch.zeros(1, 20))
 
 
 def test_heads_alone_learn_and_speak_in_their_own_context(tmp_path: Path) -> None:

@@ -48,6 +48,24 @@ def test_a_room_adds_a_tail_and_keeps_the_onset() -> None:
     assert np.abs(heard[1100:3000]).max() > 1e-3
 
 
+def test_some_of_a_batch_is_heard_in_a_room() -> None:
+    batch = np.tile(buzz(0.2), (60, 1))
+    heard = augment.rooms(np.random.default_rng(0), batch)
+    moved = np.abs(heard - batch).max(axis=1) > 1e-3
+    assert heard.dtype == np.float32 and 0.15 < moved.mean() < 0.45
+
+
+def test_microphones_differ_in_level_and_band() -> None:
+    noise = np.random.default_rng(0).standard_normal((200, 8000)).astype(np.float32) * np.float32(augment.SPEECH_LEVEL)
+    heard = augment.microphone(np.random.default_rng(1), noise)
+    level = 20 * np.log10(heard.std(axis=1))
+    assert level.min() < -38 and level.max() > -15 and -30 < np.median(level) < -22
+    power = np.abs(np.fft.rfft(heard)) ** 2
+    highs = power[:, 3800:].mean(axis=1) / power[:, 500:1500].mean(axis=1)  # above 7.6 kHz, beside 1 to 3 kHz
+    lows = power[:, 5:20].mean(axis=1) / power[:, 500:1500].mean(axis=1)  # 10 to 40 Hz
+    assert 0.05 < (highs < 0.01).mean() < 0.25 and 0.1 < (lows < 0.03).mean() < 0.5
+
+
 def test_the_same_seed_sounds_the_same() -> None:
     batch = np.stack([buzz(), buzz()])
     for effect, sound in (

@@ -7,7 +7,7 @@ from engines.media import SPEECH_RATE
 from training.speech import beds
 
 LENGTH = 2 * SPEECH_RATE
-BEDS = [beds.tones, beds.music, beds.breathing, beds.knocks]
+BEDS = [beds.tones, beds.hum, beds.music, beds.breathing, beds.knocks]
 
 
 @pytest.mark.parametrize("bed", BEDS, ids=lambda bed: bed.__name__)
@@ -29,6 +29,12 @@ def test_tones_and_music_are_as_loud_as_noise() -> None:
     for seed in range(4):
         assert beds.tones(np.random.default_rng(seed), LENGTH).std() == pytest.approx(1, rel=0.01)
         assert beds.music(np.random.default_rng(seed), LENGTH).std() == pytest.approx(1, rel=0.01)
+
+
+def test_hum_is_mains_and_nothing_above_its_harmonics() -> None:
+    power = np.abs(np.fft.rfft(beds.hum(np.random.default_rng(3), LENGTH))) ** 2
+    hertz = np.fft.rfftfreq(LENGTH, 1 / SPEECH_RATE)
+    assert hertz[power.argmax()] in (50, 60) and power[hertz > 450].sum() < 1e-3 * power.sum()
 
 
 def test_a_breath_swells_and_dies_away() -> None:

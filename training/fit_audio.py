@@ -23,7 +23,7 @@ from networks.compact_audio import CompactAudio
 from training.fitting import save_checkpoint
 from training.speech.batches import HISTORY_FRAMES, Batch, draw
 from training.speech.dataset import Speech
-from training.speech.phonemes import SYMBOLS
+from training.speech.phonemes import BILABIALS, LIKE_BILABIALS, SYMBOLS
 
 CHANNEL_WEIGHTS: Final = {"jawOpen": 1.5, "mouthClose": 2.5, "mouthRollLower": 1.5, "mouthSmile": 0.7}
 """What weighs more or less than 1: lips that miss a p are seen at once."""
@@ -32,7 +32,7 @@ LOOKAHEAD_WEIGHTS: Final = (0.2, 0.5, 0.3)
 LOSS_WEIGHTS: Final = {
     "activation": 1.0,
     "velocity": 2.0,
-    "acceleration": 0.8,
+    "acceleration": 2.0,
     "closure": 1.0,
     "amplitude": 10.0,
     "phones": 0.2,
@@ -40,6 +40,8 @@ LOSS_WEIGHTS: Final = {
 CALIBRATION: Final = {"mouthClose": (1.25, 0.33, 0.3), "jawOpen": (1.04, 0.0, 0.0)}
 """For the exported network, by channel: slope, level, what it becomes (see `Audio2Exp.recalibrate`). Training weighs a
 missed closure above a false one; this sets the balance. The jaw opens as wide as the teacher's."""
+LABEL_DELAY: Final = 4
+"""The sound is named this many features (20 ms) after it was heard: a head start for the classifier."""
 PEAK_RATE: Final = 2e-3
 HEADS_RATE: Final = 5e-4
 EMA_DECAY: Final = 0.999
@@ -49,6 +51,8 @@ LOG_STEPS: Final = 100
 CHECKPOINT_STEPS: Final = 500
 SKIPPED_FRAMES: Final = 4
 """Frames at the start of a crop that are not judged: their past was cut off."""
+_ALIKE: Final = torch.tensor([symbol in LIKE_BILABIALS for symbol in SYMBOLS])
+_SOUND_WEIGHTS: Final = torch.tensor([1.0 + (symbol in BILABIALS + LIKE_BILABIALS) for symbol in SYMBOLS])
 _CLOSE: Final = LIP_NAMES.index("mouthClose")
 
 
@@ -93,23 +97,24 @@ def histories(lips: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+@torch.autocast("cpu", enabled=False)
 def spoken(head: Head, heard: Tensor) -> Tensor:
     """What a head says of ``(B, K, D)``, frame after frame, in the context of what it said itself: ``(B, K, 9)``."""
-    said = heard.new_zeros(len(heard), HISTORY, len(LIP_NAMES), dtype=torch.float32)
-    for frame in heard.unbind(dim=1):
-        lips = bias_from_logits(head.speak(frame, said[:, -HISTORY:].flatten(1)).float())
-        said = torch.cat([said, lips[:, None]], dim=1)
+    said = heard.new_zeros(len(heard), HISTORY + heard.shape[1], len(LIP_NAMES), dtype=torch.float32)
+    for now, frame in enumerate(heard.float().unbind(dim=1), start=HISTORY):
+        said[:, now] = bias_from_logits(head.speak(frame, said[:, now - HISTORY : now].flatten(1)))
     return said[:, HISTORY:]
 
 
-def closure_loss(close: Tensor, wanted: Tensor) -> Tensor:
-    """What is judged of `mouthClose` ``(B, K)``: closures show within one frame, and nothing else looks like one."""
+def closure_loss(close: Tensor, wanted: Tensor, alike: Tensor) -> Tensor:
+    """What is judged of `mouthClose` ``(B, K)``: closures show within one frame, and nothing else looks like one, least
+    of all where the sound is `alike` (0 or 1)."""
 
     def near(x: Tensor) -> Tensor:
         return F.max_pool1d(x[:, None], 3, stride=1, padding=1)[:, 0]
 
     missed = F.relu(0.65 - near(close)).square() * (wanted > 0.7)
-    false = F.relu(close - 0.15).square() * (near(wanted) < 0.15)
+    false = F.relu(close - 0.15).square() * (near(wanted) < 0.15) * (1 + near(alike))
     return 10 * missed.mean() + 2.5 * false.mean()
 
 
@@ -118,7 +123,8 @@ def losses(model: AudioModel, batch: Batch, progress: float, *, heads_only: bool
 
     With `heads_only` the features stay as they are.
     """
-    pcm, lips = torch.from_numpy(batch.pcm), torch.from_numpy(batch.lips)
+    pcm, lips, labels = (torch.from_numpy(array) for array in (batch.pcm, batch.lips, batch.labels))
+    alike = _ALIKE[labels].reshape(len(labels), -1, 2).any(dim=2).float()
     with torch.set_grad_enabled(not heads_only):
         features = model.features(pcm, *model.features.start(len(pcm)))[0]
     pairs = features.reshape(len(pcm), -1, 2 * features.shape[-1])
@@ -139,18 +145,20 @@ def losses(model: AudioModel, batch: Batch, progress: float, *, heads_only: bool
             past = past * (lost > 0.3) + (lost <= 0.15) * 0.5 * torch.rand_like(past)
         logits = head.speak(heard, past).float()[:, SKIPPED_FRAMES:]
         target = wanted[:, SKIPPED_FRAMES:]
+        close_to_closed = alike[:, start + SKIPPED_FRAMES : start + frames]
         emphasis = weights * (1 + peaks * (target > 0.6))
+        emphasis[..., _CLOSE] += CHANNEL_WEIGHTS["mouthClose"] * close_to_closed
         activation = activation + importance * (loss_with_logits(logits, target) * emphasis).mean()
         lips_shown = bias_from_logits(logits)
         speed = lips_shown.diff(dim=1) - target.diff(dim=1)
         velocity = velocity + importance * speed.square().mean()
         jolts, wanted_jolts = (lips.diff(n=2, dim=1).abs().mean(dim=1) for lips in (lips_shown, target))
         acceleration = acceleration + importance * F.relu(jolts - wanted_jolts).mean()
-        closure = closure + importance * closure_loss(lips_shown[..., _CLOSE], target[..., _CLOSE])
+        closure = closure + importance * closure_loss(lips_shown[..., _CLOSE], target[..., _CLOSE], close_to_closed)
         amplitude = amplitude + importance * (lips_shown.std(dim=1) - target.std(dim=1)).square().mean()
     logits = model.phones(features[:, 2 * SKIPPED_FRAMES :]).float().transpose(1, 2)
-    labels = torch.from_numpy(batch.labels)[:, 2 * SKIPPED_FRAMES :]
-    phones = F.cross_entropy(logits, labels, label_smoothing=0.05)
+    named = labels[:, 2 * (HISTORY_FRAMES + SKIPPED_FRAMES) - LABEL_DELAY : -LABEL_DELAY]
+    phones = F.cross_entropy(logits, named, _SOUND_WEIGHTS, label_smoothing=0.05)
     return {
         "activation": activation, "velocity": velocity, "acceleration": acceleration, "closure": closure,
         "amplitude": amplitude, "phones": phones,

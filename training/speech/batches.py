@@ -13,17 +13,15 @@ from training.speech.dataset import FRAME_SAMPLES, Speech
 
 HISTORY_FRAMES: Final = 4
 """Frames of lips before the first one heard, for the heads that speak about the past."""
-LABEL_DELAY: Final = 4
-"""The sound is named this many features (20 ms) after it was heard: a head start for the classifier."""
-_SILENT_SHARE: Final = 0.17
+_SILENT_SHARE: Final = 0.19
 _RESTING: Final = 0.04
 """All lip channels below this: the face is at rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`pcm` float32 ``(B, frames * 640)``; `lips` float32 ``(B, 4 + frames, 9)``, 4 frames earlier; `labels` int64
-    ``(B, frames * 2)``, late by `LABEL_DELAY`."""
+    """`pcm` float32 ``(B, frames * 640)``; from `HISTORY_FRAMES` before it on the `lips` float32 ``(B, 4 + frames, 9)``
+    and the sounds that they make, `labels` int64 ``(B, (4 + frames) * 2)``."""
 
     pcm: FloatArray
     lips: FloatArray
@@ -52,9 +50,9 @@ def _babble(rng: np.random.Generator, shards: Sequence[Speech], frames: int) -> 
 def _bed(rng: np.random.Generator, shards: Sequence[Speech], frames: int) -> FloatArray:
     """A sound without speech, float32 ``(frames * 640,)``, RMS about 1."""
     length, kind = frames * FRAME_SAMPLES, rng.random()
-    if kind < 0.40:
+    if kind < 0.45:
         return _babble(rng, shards, frames)
-    if kind < 0.58:
+    if kind < 0.60:
         return beds.noise(rng, 1, length)[0]
     if kind < 0.74:
         return beds.music(rng, length)
@@ -80,15 +78,16 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
     """A batch; the same generator state gives the same batch.
 
     One item in six holds a stretch without speech, from before or after it or all of the time, in silence or on a
-    bed, and asks for resting lips there. The others have a bed, noise or nothing under the voice.
+    bed, and asks for resting lips there. The others have a bed, noise or nothing under the voice. All is heard in
+    one room or another, through one microphone or another.
     """
     crops = [_crop(rng, shards, frames) for _ in range(items)]
-    pcm = augment.microphone(rng, np.stack([_samples(shard, start, frames) for shard, start in crops]))
+    pcm = augment.rooms(rng, np.stack([_samples(shard, start, frames) for shard, start in crops]))
     lips = np.zeros((items, HISTORY_FRAMES + frames, LIP_SIZE), np.float32)
-    labels = np.zeros((items, 2 * frames), np.int64)
+    labels = np.zeros((items, 2 * (HISTORY_FRAMES + frames)), np.int64)
     for item, (shard, start) in enumerate(crops):
         lips[item] = shard.lips[start - HISTORY_FRAMES : start + frames].astype(np.float32) / 255
-        labels[item] = shard.labels[2 * start - LABEL_DELAY : 2 * (start + frames) - LABEL_DELAY]
+        labels[item] = shard.labels[2 * (start - HISTORY_FRAMES) : 2 * (start + frames)]
     loudness = np.maximum(pcm.std(axis=1), 0.002)
     for item in range(items):
         below = np.float32(rng.triangular(0, 11, 42))  # dB from the voice down to what lies under it
@@ -96,10 +95,9 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
         if rng.random() < _SILENT_SHARE:
             first, last = _hush(rng, lips[item])
             pcm[item, first * FRAME_SAMPLES : last * FRAME_SAMPLES] = 0.0
-            lips[item, HISTORY_FRAMES + first : HISTORY_FRAMES + last] = 0.0
-            labels[item, 2 * first + LABEL_DELAY * (first > 0) : 2 * last + LABEL_DELAY] = 0
-            if first == 0:
-                lips[item, :HISTORY_FRAMES] = 0.0
+            hushed = slice(HISTORY_FRAMES + first if first else 0, HISTORY_FRAMES + last)
+            lips[item, hushed] = 0.0
+            labels[item, 2 * hushed.start : 2 * hushed.stop] = 0
             below = np.float32(rng.uniform(0, 40))
             if rng.random() < 0.75:
                 pcm[item] += _bed(rng, shards, frames) * loudness[item] * np.float32(10 ** (-below / 20))
@@ -110,4 +108,6 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
         level = loudness[item] * 10 ** (-below / 20) if hissing else 10 ** (-rng.uniform(70, 110) / 20)
         if rng.random() < 0.9:
             pcm[item] += beds.noise(rng, 1, pcm.shape[1])[0] * np.float32(level)
-    return Batch(np.clip(pcm, -1, 1, dtype=np.float32), lips, labels)
+        if rng.random() < 0.06:
+            pcm[item] += beds.hum(rng, pcm.shape[1]) * loudness[item] * np.float32(10 ** (-rng.uniform(0, 35) / 20))
+    return Batch(np.clip(augment.microphone(rng, pcm), -1, 1, dtype=np.float32), lips, labels)

@@ -43,6 +43,16 @@ def tones(rng: np.random.Generator, length: int) -> FloatArray:
     return (mixed / (mixed.std() + 1e-9)).astype(np.float32)
 
 
+def hum(rng: np.random.Generator, length: int) -> FloatArray:
+    """Mains at 50 or 60 Hz with weak harmonics; RMS about 1."""
+    mains = (50 if rng.random() < 0.5 else 60) * np.arange(1, 8)
+    strengths = np.append(1.0, rng.uniform(0, 0.5, 6) * (rng.random(6) < 0.6))
+    turns = np.arange(length, dtype=np.float32)[None] * (mains / SPEECH_RATE).astype(np.float32)[:, None]
+    waves = np.sin(2 * np.pi * (turns % 1 + rng.random((7, 1)).astype(np.float32))) * strengths[:, None]
+    mixed = waves.sum(axis=0)
+    return (mixed / mixed.std()).astype(np.float32)
+
+
 def _note(rng: np.random.Generator, semitone: float, seconds: float, partials: int, decay: float) -> FloatArray:
     """One note of an instrument with this many partials; quick attack, exponential decay (1/s)."""
     count = int(seconds * SPEECH_RATE)

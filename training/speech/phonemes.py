@@ -16,6 +16,8 @@ SYMBOLS: Final = SILENCE + VOWELS + CONSONANTS
 SYMBOL_INDEX: Final = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 
 BILABIALS: Final = "pbm"
+LIKE_BILABIALS: Final = "nŋɲtdkɡlvfð"
+"""What is easily taken for one by ear: the passage closes, though not at both lips."""
 CLOSED_SHARE: Final = {"p": 0.62, "b": 0.78, "m": 1.0}
 """The part of a bilabial during which the lips touch, unless the synthesiser tells; the rest is burst and breath."""
 
