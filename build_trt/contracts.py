@@ -11,7 +11,7 @@ from networks import landmarks as face
 from networks.audio2exp import FEATURES_PER_FRAME, HISTORY, LIPS, LOOKAHEAD_FRAMES
 from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
 
-OPSET: Final = 17
+OPSET: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
