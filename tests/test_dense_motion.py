@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install visavis[train]")
 
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from networks import volume_grid  # noqa: E402
 from networks.dense_motion import DenseMotion  # noqa: E402
@@ -12,7 +12,7 @@ SIZE = (16, 8, 8)
 """Depth is built into the network, height and width are not."""
 
 
-class Told(torch.nn.Module):
+class Told(nn.Module):
     """An hourglass that sees nothing."""
 
     channels = 2
@@ -26,12 +26,12 @@ def following(proposal: int, keypoints: int) -> DenseMotion:
     torch.manual_seed(0)
     with torch.device("meta"):
         network = DenseMotion(keypoints)
-    network.compress, network.norm = torch.nn.Conv3d(32, 4, 1), torch.nn.BatchNorm3d(4)
-    network.hourglass = Told()  # type: ignore[assignment]
-    network.mask = torch.nn.Conv3d(Told.channels, 1 + keypoints, 1)
-    network.occlusion = torch.nn.Conv2d(Told.channels * SIZE[0], 1, 1)
-    torch.nn.init.zeros_(network.occlusion.bias)  # type: ignore[arg-type]
-    network.mask.bias = torch.nn.Parameter(torch.nn.functional.one_hot(torch.tensor(proposal), 1 + keypoints) * 50.0)
+    network.compress, network.norm = nn.Conv3d(32, 4, 1), nn.BatchNorm3d(4)
+    network.hourglass = Told()
+    network.mask = nn.Conv3d(Told.channels, 1 + keypoints, 1)
+    network.occlusion = nn.Conv2d(Told.channels * SIZE[0], 1, 1)
+    nn.init.zeros_(network.occlusion.bias)
+    network.mask.bias = nn.Parameter(nn.functional.one_hot(torch.tensor(proposal), 1 + keypoints) * 50.0)
     return network.eval()
 
 
@@ -77,8 +77,8 @@ def test_what_is_hidden_is_dimmed() -> None:
     torch.manual_seed(0)
     with torch.device("meta"):
         network = Warping(2)
-    network.third = torch.nn.Identity()  # type: ignore[assignment]
-    network.fourth = torch.nn.Identity()  # type: ignore[assignment]
+    network.third = nn.Identity()
+    network.fourth = nn.Identity()
     feature, occlusion = torch.randn(1, 32, *SIZE), torch.rand(1, 1, *SIZE[1:])
     places = volume_grid.identity(feature)[None] * 0.5
     moved = network.move(feature, places, occlusion)

@@ -2,16 +2,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install visavis[train]")
 
+from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from networks.spade import Spade, SpadeBlock, SpadeGenerator, SpectralConv2d, spectrally_normal  # noqa: E402
 from networks.warping import CHANNELS  # noqa: E402
 
 
-def trained(channels_in: int, channels_out: int) -> "torch.nn.Module":
+def trained(channels_in: int, channels_out: int) -> nn.Module:
     """A convolution under PyTorch's spectral norm whose u and v are some steps from convergence."""
     torch.manual_seed(0)
-    convolution = torch.nn.utils.spectral_norm(torch.nn.Conv2d(channels_in, channels_out, 3, padding=1))
+    convolution = nn.utils.spectral_norm(nn.Conv2d(channels_in, channels_out, 3, padding=1))
     convolution.train()(torch.randn(1, channels_in, 4, 4))
     return convolution.eval()
 
@@ -40,8 +41,8 @@ def test_a_folded_convolution_loads_too() -> None:
 def test_without_condition_a_norm_leaves_mean_0_and_variance_1() -> None:
     norm = Spade(3, hidden=2)
     for layer in (norm.mlp_gamma, norm.mlp_beta):
-        torch.nn.init.zeros_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
     normal = norm.eval()(torch.randn(2, 3, 8, 8) * 5 + 2, torch.randn(2, CHANNELS, 8, 8))
     torch.testing.assert_close(normal.mean((2, 3)), torch.zeros(2, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(normal.var((2, 3), unbiased=False), torch.ones(2, 3), atol=1e-4, rtol=0)
@@ -58,9 +59,9 @@ def test_only_a_block_that_changes_the_channels_has_a_shortcut_of_its_own(
 
 def test_the_last_channels_become_rows_and_columns() -> None:
     with torch.device("meta"):
-        shuffle = SpadeGenerator(upscale=2).conv_img[1]
-        assert isinstance(SpadeGenerator(upscale=1).conv_img, torch.nn.Conv2d)
+        large, small = SpadeGenerator(upscale=2).conv_img, SpadeGenerator(upscale=1).conv_img
+    assert isinstance(large, nn.Sequential) and isinstance(small, nn.Conv2d)
     channels = torch.arange(12.0).reshape(1, 12, 1, 1)
-    picture = shuffle(channels)
+    picture = large[1](channels)
     assert picture[0, 1].tolist() == [[4, 5], [6, 7]], "channel = colour * 4 + row * 2 + column"
     assert torch.equal(picture, F.pixel_shuffle(channels, 2))
