@@ -1,0 +1,128 @@
+"""The full-size renderers: LivePortrait's and face-vid2vid's networks behind the shape of the compact one.
+
+Once per avatar its picture becomes a volume of features and a `KeypointFace`. Per frame the motion is added to that
+face (`engines.expression_transfer`), its keypoints say where the volume goes, and the generator paints it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.avatar import Avatar
+from engines.backend import Backend, Network
+from engines.expression import FloatArray
+from engines.expression_transfer import ExpressionTransfer
+from engines.keypoint_face import Faces, FaceVid2VidFaces, KeypointFace, LivePortraitFaces
+from engines.media import FRAME_SIZE, Motion
+
+SOURCE_SIZE: Final = 256
+"""Pixels on a side of what the extractors see."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A set of public networks: what their files' names begin with, what they say of a face, which of them say it, and
+    whether one of them mends the seam at the neck."""
+
+    name: str
+    faces: Faces
+    lookers: tuple[str, ...]
+    stitches: bool
+
+    def load(self, backend: Backend, models: Path, network: str) -> Network:
+        """One of its networks. Raises `FileNotFoundError` when it was not built."""
+        return backend.load(models / f"{self.name}_{network}.onnx")
+
+
+LIVE_PORTRAIT: Final = Family("live_portrait", LivePortraitFaces(), ("motion",), stitches=True)
+FACE_VID2VID: Final = Family("face_vid2vid", FaceVid2VidFaces(), ("pose", "detector"), stitches=False)
+
+
+@dataclass(frozen=True)
+class KeypointSource:
+    """What is computed once per avatar: features float32 (1, 32, 16, 64, 64), the face, and where its keypoints are in
+    the picture, (K, 3)."""
+
+    volume: FloatArray
+    face: KeypointFace
+    keypoints: FloatArray
+
+
+class Looker:
+    """Tells what a picture shows. For one thread at a time."""
+
+    def __init__(self, family: Family, backend: Backend, models: Path) -> None:
+        self._networks = [family.load(backend, models, name) for name in family.lookers]
+        self._faces = family.faces
+
+    def __call__(self, picture: NDArray[np.uint8]) -> KeypointFace:
+        """The face in RGB (512, 512, 3)."""
+        outputs: dict[str, FloatArray] = {}
+        for network in self._networks:
+            outputs |= {name: tensor.copy() for name, tensor in network.run({"picture": small(picture)}).items()}
+        return self._faces.decode(outputs)
+
+
+class KeypointRenderer:
+    """One request of every network, used by one thread at a time; it draws as many at once as the networks take."""
+
+    def __init__(self, family: Family, backend: Backend, models: Path, transfer: ExpressionTransfer) -> None:
+        self._family, self._transfer = family, transfer
+        self._look = Looker(family, backend, models)
+        self._appearance, self._warping, self._generator = (
+            family.load(backend, models, name) for name in ("appearance", "warping", "generator")
+        )
+        self._stitching = family.load(backend, models, "stitching") if family.stitches else None
+
+    def encode(self, avatar: Avatar) -> KeypointSource:
+        """Look at an avatar's picture, once."""
+        face = self._look(avatar.picture)
+        volume = self._appearance.run({"picture": small(avatar.picture)})["volume"].copy()
+        return KeypointSource(volume, face, self._family.faces.keypoints(face))
+
+    def drive(self, source: KeypointSource, motion: Motion) -> FloatArray:
+        """Where the motion puts the source's keypoints, float32 (K, 3)."""
+        driven = self._family.faces.keypoints(source.face.moved(self._transfer(motion)))
+        if self._stitching is None:
+            return driven
+        both = np.concatenate([source.keypoints.ravel(), driven.ravel()])[None]
+        offsets = self._stitching.run({"given": both})["offsets"][0]
+        mended: FloatArray = driven + offsets[:-2].reshape(driven.shape)
+        mended[:, :2] += offsets[-2:]
+        return mended
+
+    def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
+        """RGB picture, uint8 (512, 512, 3)."""
+        return self.render_all([source], [motion])[0]
+
+    def render_all(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> list[NDArray[np.uint8]]:
+        """A picture for each source and its motion, in one batch."""
+        warped = self._warping.run(
+            {
+                "volume": np.concatenate([source.volume for source in sources]),
+                "driving": np.stack([self.drive(*pair) for pair in zip(sources, motions, strict=True)]),
+                "source": np.stack([source.keypoints for source in sources]),
+            }
+        )
+        pictures = self._generator.run({"features": warped["features"]})["picture"]
+        return [large(picture) for picture in pictures]
+
+
+def small(picture: NDArray[np.uint8]) -> FloatArray:
+    """RGB uint8 (512, 512, 3) as the extractors see it: float32 (1, 3, 256, 256) in [0, 1]."""
+    shrunk = cv2.resize(picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk.transpose(2, 0, 1)[None] * np.float32(1 / 255), np.float32)
+
+
+def large(picture: FloatArray) -> NDArray[np.uint8]:
+    """A generator's picture (3, S, S) in [0, 1] as RGB uint8 (512, 512, 3); levels are cut off, not rounded, as the
+    authors do."""
+    levels = (np.clip(picture, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    if levels.shape[0] != FRAME_SIZE:
+        levels = np.asarray(cv2.resize(levels, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.ascontiguousarray(levels)

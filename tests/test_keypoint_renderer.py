@@ -1,0 +1,121 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.avatar import Avatar, list_avatars, load_avatar
+from engines.backend import Tensors
+from engines.expression import EXPRESSION_INDEX
+from engines.expression_transfer import ExpressionTransfer, motion_vector
+from engines.keypoint_face import Faces
+from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, KeypointRenderer
+from engines.media import Motion
+
+FAMILIES = pytest.mark.parametrize("family", [LIVE_PORTRAIT, FACE_VID2VID], ids=lambda family: family.name)
+
+
+@dataclass
+class SmallNetworks:
+    """Networks that answer with what can be read back: a picture's brightness is where its first keypoint went."""
+
+    faces: Faces
+    loaded: list[str] = field(default_factory=list)
+    stitching: float = 0.0
+
+    def load(self, path: Path) -> "SmallNetwork":
+        self.loaded.append(path.name)
+        return SmallNetwork(self, path.stem.removeprefix("live_portrait_").removeprefix("face_vid2vid_"))
+
+
+@dataclass
+class SmallNetwork:
+    networks: SmallNetworks
+    name: str
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        return {}
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        count = self.networks.faces.keypoint_count
+        # All the weight between classes 32 and 33: near 0 degrees.
+        angles = {name: np.eye(1, 66, 32, dtype=np.float32) * 50 for name in ("pitch", "yaw", "roll")}
+        if self.name in ("motion", "pose"):
+            nothing = np.zeros((1, 3 * count), np.float32)
+            return angles | {
+                "t": np.zeros((1, 3), np.float32),
+                "exp": nothing,
+                "kp": nothing,
+                "scale": np.ones((1, 1), np.float32),
+            }
+        if self.name == "detector":
+            return {"canonical": np.zeros((1, count, 3), np.float32)}
+        if self.name == "appearance":
+            assert inputs["picture"].shape == (1, 3, 256, 256)
+            return {"volume": inputs["picture"].mean().reshape(1, 1, 1, 1, 1)}
+        if self.name == "stitching":
+            assert inputs["given"].shape == (1, 6 * count)
+            offsets = np.zeros((1, 3 * count + 2), np.float32)
+            offsets[0, 0] = offsets[0, -2] = self.networks.stitching
+            return {"offsets": offsets}
+        if self.name == "warping":
+            assert inputs["driving"].shape == inputs["source"].shape == (len(inputs["volume"]), count, 3)
+            return {"features": inputs["driving"][:, 0, 0] - inputs["source"][:, 0, 0]}
+        size = 512 if self.networks.faces.keypoint_count == 21 else 256
+        return {
+            "picture": np.ones((len(inputs["features"]), 3, size, size), np.float32)
+            * inputs["features"][:, None, None, None]
+        }
+
+
+def opening(family: Family, amount: float = 0.4) -> ExpressionTransfer:
+    """An open jaw moves the first keypoint to the right."""
+    matrix = np.zeros((len(motion_vector(Motion())), 7 + 3 * family.faces.keypoint_count), np.float32)
+    matrix[EXPRESSION_INDEX["jawOpen"], 7] = amount
+    return ExpressionTransfer(matrix)
+
+
+def jaw(amount: float) -> Motion:
+    expression = Motion().expression.copy()
+    expression[EXPRESSION_INDEX["jawOpen"]] = amount
+    return Motion(expression)
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    return load_avatar(list_avatars()[0])
+
+
+@FAMILIES
+def test_the_motion_moves_the_keypoints_and_they_the_picture(family: Family, avatar: Avatar, tmp_path: Path) -> None:
+    networks = SmallNetworks(family.faces)
+    renderer = KeypointRenderer(family, networks, tmp_path, opening(family))
+    source = renderer.encode(avatar)
+    assert source.volume.item() == pytest.approx(avatar.picture.mean() / 255, abs=0.01)
+    assert all(name.startswith(family.name) and name.endswith(".onnx") for name in networks.loaded)
+    assert renderer.render(source, Motion()).shape == (512, 512, 3)
+    assert renderer.render(source, Motion()).max() == 0
+    picture = renderer.render(source, jaw(1.0))
+    assert picture.dtype == np.uint8 and np.all(picture == int(0.4 * 255))
+
+
+def test_stitching_mends_what_it_is_asked_to(avatar: Avatar, tmp_path: Path) -> None:
+    networks = SmallNetworks(LIVE_PORTRAIT.faces, stitching=0.1)
+    renderer = KeypointRenderer(LIVE_PORTRAIT, networks, tmp_path, opening(LIVE_PORTRAIT))
+    source = renderer.encode(avatar)
+    driven = renderer.drive(source, jaw(1.0))
+    assert driven[0].tolist() == pytest.approx([0.4 + 0.1 + 0.1, 0, 0], abs=1e-6), "its own offset, and that of all"
+    assert driven[1].tolist() == pytest.approx([0.1, 0, 0], abs=1e-6)
+
+
+@FAMILIES
+def test_a_batch_is_every_picture_by_itself(family: Family, avatar: Avatar, tmp_path: Path) -> None:
+    renderer = KeypointRenderer(family, SmallNetworks(family.faces), tmp_path, opening(family))
+    source = renderer.encode(avatar)
+    pictures = renderer.render_all([source, source], [jaw(0.5), jaw(1.0)])
+    for picture, amount in zip(pictures, (0.5, 1.0), strict=True):
+        assert np.array_equal(picture, renderer.render(source, jaw(amount)))
