@@ -1,0 +1,70 @@
+"""The threads that do what the scheduler says."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from engines.scheduler import Change, Outcome, Pipeline, Scheduler, Turn
+
+logger = logging.getLogger(__name__)
+
+Perform = Callable[[Sequence[Turn]], Sequence[Outcome]]
+"""Does the turns of a batch. Its pictures belong to it until they are delivered."""
+
+
+def perform_each(turns: Sequence[Turn]) -> list[Outcome]:
+    """One turn after the other, on pipelines that hear and draw by themselves: how the CPU does it."""
+    return [_perform(turn) for turn in turns]
+
+
+def _perform(turn: Turn) -> Outcome:
+    pipeline = turn.seat.pipeline
+    errors = tuple(_try(change, pipeline) for change in turn.changes)
+    begun = time.perf_counter()
+    heard = (pipeline.hear(chunk) for step in turn.steps for chunk in step.chunks)
+    motions = tuple(moved for moved in heard if moved is not None)
+    frame = pipeline.draw(motions[-1]) if motions and turn.draws else None
+    return Outcome(errors, motions, frame, time.perf_counter() - begun)
+
+
+def _try(change: Change, pipeline: Pipeline) -> Exception | None:
+    try:
+        change(pipeline)
+    except Exception as error:
+        return error
+    return None
+
+
+class Workers:
+    """`count` threads on one scheduler. Every thread calls `prepare` when it starts."""
+
+    def __init__(
+        self, scheduler: Scheduler, perform: Perform, count: int, prepare: Callable[[], None] = lambda: None
+    ) -> None:
+        self._scheduler = scheduler
+        self._perform = perform
+        self._prepare = prepare
+        self._threads = [threading.Thread(target=self._run, name=f"networks_{index}") for index in range(count)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Close the scheduler and wait until all have finished what they had begun."""
+        self._scheduler.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        self._prepare()
+        while turns := self._scheduler.wait():
+            begun = time.monotonic()
+            try:
+                outcomes = self._perform(turns)
+            except Exception as error:
+                logger.exception("a batch of %d failed", len(turns))
+                outcomes = [Outcome(failure=error)] * len(turns)
+            now = time.monotonic()
+            self._scheduler.finish(turns, outcomes, now - begun, now)

@@ -1,0 +1,105 @@
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from engines.cost import BUCKETS, CostCurve
+from engines.media import MotionFrame, VideoFrame
+from engines.scheduler import Outcome, Scheduler, Turn
+from engines.workers import Workers, perform_each
+from tests.simulation import SilentPipeline
+from tests.test_scheduler import step
+
+ALONE = CostCurve((1,), (0.0,))
+
+
+class Slow(SilentPipeline):
+    """Tells in which thread it draws, and waits for the others there."""
+
+    def __init__(self, together: threading.Barrier) -> None:
+        super().__init__()
+        self._together = together
+        self.threads: list[str] = []
+
+    def draw(self, moved: MotionFrame) -> VideoFrame:
+        self.threads.append(threading.current_thread().name)
+        self._together.wait(5)
+        return super().draw(moved)
+
+
+def test_two_workers_draw_two_faces_at_the_same_time() -> None:
+    scheduler = Scheduler(ALONE)
+    together = threading.Barrier(2)
+    pipelines = [Slow(together), Slow(together)]
+    done: queue.Queue[Outcome] = queue.Queue()
+    prepared: list[str] = []
+    workers = Workers(scheduler, perform_each, 2, lambda: prepared.append(threading.current_thread().name))
+    workers.start()
+    for pipeline in pipelines:
+        scheduler.join(pipeline, done.put).push(step(0, time.monotonic() + 1))
+    outcomes = [done.get(timeout=5) for _ in pipelines]
+    workers.close()
+    assert all(outcome.frame is not None for outcome in outcomes)
+    assert sorted(pipelines[0].threads + pipelines[1].threads) == sorted(prepared)
+
+
+def test_what_comes_while_a_batch_is_made_is_the_next_batch() -> None:
+    scheduler = Scheduler(CostCurve(BUCKETS, (0.0,) * len(BUCKETS)))
+    sizes: list[int] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def perform(turns: Sequence[Turn]) -> list[Outcome]:
+        sizes.append(len(turns))
+        begun.set()
+        assert go.wait(5)
+        return perform_each(turns)
+
+    done: queue.Queue[Outcome] = queue.Queue()
+    workers = Workers(scheduler, perform, 1)
+    workers.start()
+    seats = [scheduler.join(SilentPipeline(), done.put) for _ in range(6)]
+    seats[0].push(step(0, time.monotonic() + 1))
+    assert begun.wait(5)
+    for seat in seats[1:]:
+        seat.push(step(0, time.monotonic() + 1))
+    go.set()
+    for _ in seats:
+        done.get(timeout=5)
+    workers.close()
+    assert sizes == [1, 5]
+
+
+def test_a_batch_that_fails_is_told_to_its_seats_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(SilentPipeline):
+        def draw(self, moved: MotionFrame) -> VideoFrame:
+            raise RuntimeError("no such kernel")
+
+    scheduler = Scheduler(ALONE)
+    done: queue.Queue[Outcome] = queue.Queue()
+    workers = Workers(scheduler, perform_each, 1)
+    workers.start()
+    scheduler.join(Broken(), done.put).push(step(0, time.monotonic() + 1))
+    assert str(done.get(timeout=5).failure) == "no such kernel"
+    scheduler.join(SilentPipeline(), done.put).push(step(0, time.monotonic() + 1))
+    assert done.get(timeout=5).frame is not None
+    workers.close()
+    assert "a batch of 1 failed" in caplog.text
+
+
+def test_closing_lets_what_was_begun_be_finished() -> None:
+    scheduler = Scheduler(ALONE)
+    together = threading.Barrier(2)
+    done: queue.Queue[Outcome] = queue.Queue()
+    workers = Workers(scheduler, perform_each, 1)
+    workers.start()
+    pipeline = Slow(together)
+    scheduler.join(pipeline, done.put).push(step(0, time.monotonic() + 1))
+    while not pipeline.threads:
+        time.sleep(0.001)
+    closing = threading.Thread(target=workers.close)
+    closing.start()
+    together.wait(5)
+    closing.join(5)
+    assert done.get(timeout=1).frame is not None
