@@ -6,6 +6,9 @@ Exporters, parity checks and both serving backends read the same contract; the f
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from networks import compact_renderer as renderer
 from networks import landmarks as face
 from networks.audio2exp import FEATURES_PER_FRAME, HISTORY, LIPS, LOOKAHEAD_FRAMES
@@ -16,11 +19,16 @@ OPSET: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input or output: its name in the graph, its shape, its NumPy type."""
+    """One input or output: its name in the graph, its shape, its NumPy type.
+
+    Dimension 0 counts rows: sessions, pictures. Contracts and files are for one row; plans are built for more.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+    span: tuple[float, float] = (-0.5, 0.5)
+    """What checks draw an input from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,11 @@ class Contract:
     @property
     def file(self) -> str:
         return f"{self.name}.onnx"
+
+    def draw(self, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+        """Random inputs for one row, evenly from each input's span."""
+        rng = np.random.default_rng(seed)
+        return {tensor.name: rng.uniform(*tensor.span, tensor.shape).astype(np.float32) for tensor in self.inputs}
 
 
 def audio_features(network: CompactAudio) -> Contract:

@@ -11,9 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal
 
-import onnx
-
-from build_trt.graph import fold
+from build_trt.graph import Graph
 from build_trt.precision import Choice, half
 from build_trt.rewrite import with_rows, without_volumes
 from engines.plan_files import PlanCard, Precision, digest, dotted
@@ -80,9 +78,8 @@ def target(library: Library, capability: tuple[int, int]) -> tuple[int, int]:
     return max(known for known in ((7, 5), (8, 0)) if known <= capability)
 
 
-def prepare(model: onnx.ModelProto, choice: Choice | None, rows: int, library: Library) -> onnx.ModelProto:
-    """The graph that is given to the library: folded, halved by `choice` (None: float32), for `rows` rows."""
-    graph = fold(model)
+def prepare(graph: Graph, choice: Choice | None, rows: int, library: Library) -> Graph:
+    """The graph that is given to the library: halved by `choice` (None: float32), for `rows` rows."""
     if not library.samples_volumes:
         graph = without_volumes(graph)
     if choice is not None:
@@ -110,16 +107,14 @@ def build(
     card = PlanCard(network.stem, digest(network), precision, single, rows, library.name, library.version, capability)
     path = folder / f"{card.stem}.plan"
     if not path.exists() or not path.with_suffix(".json").exists():
-        graph = prepare(onnx.load(str(network)), choice, rows, library)
+        graph = prepare(Graph.read(network), choice, rows, library)
         timing = folder / f"timing-{library.name}-{library.version}-sm{dotted(capability)}.cache"
         card.write(folder, compile_plan(graph, library, card, timing, progress))
     progress(1.0)
     return path
 
 
-def compile_plan(
-    model: onnx.ModelProto, library: Library, card: PlanCard, timing: Path, progress: Progress
-) -> memoryview:
+def compile_plan(graph: Graph, library: Library, card: PlanCard, timing: Path, progress: Progress) -> memoryview:
     """Parse the prepared graph and build. Raises `CannotBuild` with every error of the parser or the builder."""
     trt: Any = library.module
     log = _logger(trt)
@@ -128,7 +123,7 @@ def compile_plan(
         raise CannotBuild(f"{library.name} {library.version} cannot build here: {log.said() or 'no GPU or no driver'}")
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(model.SerializeToString()):
+    if not parser.parse(graph.model().SerializeToString()):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         told = "; ".join(f"{error.node_name() or 'graph'}: {error.desc()}" for error in errors)
         raise CannotBuild(f"{library.name} {library.version} cannot read {card.network}: {told or log.said()}")

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from build_trt.graph import Array, constants, rebuild, signatures
+from build_trt.graph import Array, Graph, copy_of
 
 HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Where the work is: these become islands last, and then node by node."""
@@ -25,7 +25,7 @@ _FIXED: Final = {"Resize": {1, 2}}
 _MOVES: Final = frozenset({"Reshape", "Transpose", "Concat", "Slice", "Unsqueeze", "Squeeze", "Flatten", "Expand"})
 """Copies: rounding once more what is half already changes nothing."""
 
-Run = Callable[[onnx.ModelProto, Mapping[str, Array]], Mapping[str, Array]]
+Run = Callable[[Graph, Mapping[str, Array]], Mapping[str, Array]]
 """Computes a graph: inputs to outputs, by name."""
 
 
@@ -44,24 +44,23 @@ ALL_SINGLE: Final = Choice(("*",), math.inf)
 """Nothing is half."""
 
 
-def half(model: onnx.ModelProto, single: Sequence[str]) -> onnx.ModelProto:
+def half(graph: Graph, single: Sequence[str]) -> Graph:
     """A folded graph in half precision but for the kinds and nodes in `single`; inputs and outputs stay float32."""
-    return _Halver(model, single).half()
+    return _Halver(graph, single).half()
 
 
-def rounded(model: onnx.ModelProto, single: Sequence[str]) -> onnx.ModelProto:
+def rounded(graph: Graph, single: Sequence[str]) -> Graph:
     """A float32 graph whose numbers are rounded where `half` would store them in half precision."""
-    return _Halver(model, single).rounded()
+    return _Halver(graph, single).rounded()
 
 
 class _Halver:
     """What both ways of halving share: which nodes are half, and which of a node's tensors that concerns."""
 
-    def __init__(self, model: onnx.ModelProto, single: Sequence[str]) -> None:
-        self._model = model
+    def __init__(self, graph: Graph, single: Sequence[str]) -> None:
+        self._graph = graph
         self._single = Choice(tuple(single), 0.0)
-        self._types = {name: signature.dtype for name, signature in signatures(model).items()}
-        self._values = constants(model)
+        self._types = {name: signature.dtype for name, signature in graph.signatures().items()}
 
     def _is_half(self, node: onnx.NodeProto) -> bool:
         """Casts and what computes no floats stay as they are."""
@@ -75,9 +74,9 @@ class _Halver:
         fixed = _FIXED.get(node.op_type, set())
         return [index for index, name in enumerate(node.input) if index not in fixed and self._is_float(name)]
 
-    def half(self) -> onnx.ModelProto:
+    def half(self) -> Graph:
         nodes: list[onnx.NodeProto] = []
-        values = dict(self._values)
+        values = dict(self._graph.values)
         halves: set[str] = set()  # tensors that their node makes in half precision
         cast: dict[tuple[str, bool], str] = {}
 
@@ -95,20 +94,18 @@ class _Halver:
                     nodes.append(helper.make_node("Cast", [name], [cast[key]], cast[key], to=wanted))
             return cast[key]
 
-        for original in self._model.graph.node:
-            node = onnx.NodeProto()
-            node.CopyFrom(original)
+        for node in map(copy_of, self._graph.nodes):
             is_half = self._is_half(node)
             for index in self._inputs(node):
                 node.input[index] = as_type(node.input[index], is_half)
             if is_half:
                 halves.update(name for name in node.output if self._is_float(name))
             nodes.append(node)
-        return rebuild(self._model, _restored(self._model, nodes, halves), values)
+        return self._graph.rebuilt(_restored(self._graph, nodes, halves), values)
 
-    def rounded(self) -> onnx.ModelProto:
+    def rounded(self) -> Graph:
         nodes: list[onnx.NodeProto] = []
-        values = dict(self._values)
+        values = dict(self._graph.values)
         short: dict[str, str] = {}
 
         def round_to(name: str, result: str) -> None:
@@ -116,9 +113,7 @@ class _Halver:
             nodes.append(helper.make_node("Cast", [name], [middle], middle, to=onnx.TensorProto.FLOAT16))
             nodes.append(helper.make_node("Cast", [middle], [result], f"{result}.back", to=onnx.TensorProto.FLOAT))
 
-        for original in self._model.graph.node:
-            node = onnx.NodeProto()
-            node.CopyFrom(original)
+        for node in map(copy_of, self._graph.nodes):
             if not self._is_half(node):
                 nodes.append(node)
                 continue
@@ -138,12 +133,12 @@ class _Halver:
                     if self._is_float(name):
                         node.output[index] = f"{name}.full"
                         round_to(node.output[index], name)
-        return rebuild(self._model, nodes, values)
+        return self._graph.rebuilt(nodes, values)
 
 
-def _restored(model: onnx.ModelProto, nodes: list[onnx.NodeProto], halves: set[str]) -> list[onnx.NodeProto]:
+def _restored(graph: Graph, nodes: list[onnx.NodeProto], halves: set[str]) -> list[onnx.NodeProto]:
     """`nodes` with the graph's own outputs in float32 again, under their names."""
-    outputs = {value.name for value in model.graph.output} & halves
+    outputs = set(graph.outputs) & halves
     if not outputs:
         return nodes
     for node in nodes:
@@ -171,28 +166,28 @@ def decibels(computed: Mapping[str, Array], reference: Mapping[str, Array]) -> f
     return worst
 
 
-def measure(model: onnx.ModelProto, single: Sequence[str], inputs: Mapping[str, Array], run: Run) -> float:
+def measure(graph: Graph, single: Sequence[str], inputs: Mapping[str, Array], run: Run) -> float:
     """Decibels of the half network to the float32 one on these inputs."""
-    return decibels(run(rounded(model, single), inputs), run(model, inputs))
+    return decibels(run(rounded(graph, single), inputs), run(graph, inputs))
 
 
-def search(model: onnx.ModelProto, inputs: Mapping[str, Array], run: Run, bar: float = BAR) -> Choice:
+def search(graph: Graph, inputs: Mapping[str, Array], run: Run, bar: float = BAR) -> Choice:
     """The islands that keep a folded graph `bar` decibels close to itself in float32.
 
     First nothing is an island. While that is too little, the kind of operator that makes most noise when it alone is
     half becomes one; the heavy kinds (`HEAVY`) only when no other is left, and then node by node, noisiest first, each
     time twice as many. Returns all in float32 (`ALL_SINGLE`) if nothing else suffices.
     """
-    reference = run(model, inputs)
+    reference = run(graph, inputs)
 
     def hear(single: Sequence[str]) -> float:
-        return decibels(run(rounded(model, single), inputs), reference)
+        return decibels(run(rounded(graph, single), inputs), reference)
 
     single: list[str] = []
     level = hear(single)
     if level >= bar:
         return Choice((), level)
-    nodes = [node for node in model.graph.node if node.op_type != "Cast"]
+    nodes = [node for node in graph.nodes if node.op_type != "Cast"]
     kinds = {node.op_type for node in nodes}
     alone = {kind: hear([other for other in kinds if other != kind]) for kind in sorted(kinds)}
     for kind in sorted(kinds - HEAVY, key=lambda kind: alone[kind]):
@@ -229,11 +224,13 @@ def on_cpu(threads: int = 1) -> Run:
     """A `Run` by ONNX Runtime."""
     import onnxruntime
 
-    def run(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
+    def run(graph: Graph, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            graph.model().SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 

@@ -1,35 +1,34 @@
 """Graphs rewritten for a runtime: more rows for TensorRT, no 5-D `GridSample` where there is none.
 
-Both take a folded graph of batch 1 (see `build_trt.graph.fold`) and return another; what they compute stays the same.
+Both take a folded graph of one row and return another; what they compute stays the same.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from build_trt.graph import Array, Signature, attribute, constants, rebuild, signatures
+from build_trt.graph import Array, Graph, Signature, attribute, copy_of
 
 
 class CannotRewrite(ValueError):
     """The graph holds something that the rewrite has no rule for."""
 
 
-def with_rows(model: onnx.ModelProto, rows: int) -> onnx.ModelProto:
+def with_rows(graph: Graph, rows: int) -> Graph:
     """The network for `rows` rows at once: that becomes dimension 0 of every input and output.
 
     Rests on one habit of all our networks: dimension 0 of every tensor counts rows, each computed for itself. So a
     reshape needs to leave only its first length open, and a constant that is joined to rows is repeated for each.
     Raises `CannotRewrite` where the habit is seen to be broken.
     """
-    known, values = signatures(model), constants(model)
-    counted = {value.name for value in model.graph.input}
+    known, values = graph.signatures(), dict(graph.values)
+    counted = set(graph.inputs)
     nodes: list[onnx.NodeProto] = []
-    for original in model.graph.node:
-        node = onnx.NodeProto()
-        node.CopyFrom(original)
+    for node in map(copy_of, graph.nodes):
         nodes.append(node)
         if not counted & set(node.input):
             continue
@@ -52,13 +51,14 @@ def with_rows(model: onnx.ModelProto, rows: int) -> onnx.ModelProto:
                         raise CannotRewrite(f"{node.name}: {name} is joined to rows, and is no constant of one row")
                     node.input[index] = f"{name}.repeated"
                     values[node.input[index]] = np.repeat(values[name], rows, axis=0)
-    rewritten = rebuild(model, nodes, values)
-    for value in (*rewritten.graph.input, *rewritten.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = rows
-    return _checked(rewritten)
+    head = onnx.ModelProto()
+    head.CopyFrom(graph.head)
+    for value in (*head.graph.input, *head.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value *= rows
+    return replace(graph.rebuilt(nodes, values), head=head)
 
 
-def without_volumes(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_volumes(graph: Graph) -> Graph:
     """Every 5-D `GridSample` as two 4-D ones, for OpenVINO and TensorRT 10.
 
     The volume's slices are laid under each other, one zero row above and below each and one zero slice before the first
@@ -66,9 +66,9 @@ def without_volumes(model: onnx.ModelProto) -> onnx.ModelProto:
     bilinearly and blended by depth. The rows number more than half precision can tell apart: the arithmetic on the grid
     and the samples must stay in float32. Raises `CannotRewrite` for other modes than linear, zeros, unaligned corners.
     """
-    known, values = signatures(model), constants(model)
+    known, values = graph.signatures(), dict(graph.values)
     nodes: list[onnx.NodeProto] = []
-    for node in model.graph.node:
+    for node in graph.nodes:
         if node.op_type == "GridSample" and len(known[node.input[0]].shape) == 5:
             mode, padding = attribute(node, "mode", b"linear"), attribute(node, "padding_mode", b"zeros")
             if (mode, padding, attribute(node, "align_corners", 0)) != (b"linear", b"zeros", 0):
@@ -76,7 +76,7 @@ def without_volumes(model: onnx.ModelProto) -> onnx.ModelProto:
             nodes.extend(_sample_slices(node, known, values))
         else:
             nodes.append(node)
-    return _checked(rebuild(model, nodes, values))
+    return graph.rebuilt(nodes, values)
 
 
 def _sample_slices(
@@ -133,8 +133,3 @@ def _sample_slices(
     blended = do("Add", first, do("Mul", share, do("Sub", second, first)))
     do("Reshape", blended, numbers(rows, channels, *points), result=out)
     return nodes
-
-
-def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
-    onnx.checker.check_model(model)
-    return model

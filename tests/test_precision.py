@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime", reason="computing graphs needs ONNX Runtime: 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from build_trt.graph import Array, fold, signatures
+from build_trt.graph import Array, Graph
 from build_trt.precision import (
     ALL_SINGLE,
     Choice,
@@ -26,17 +26,17 @@ from engines.pipeline import WEIGHTS
 run = on_cpu()
 
 
-def chain(*nodes: onnx.NodeProto, width: int = 64, **weights: Array) -> onnx.ModelProto:
+def chain(*nodes: onnx.NodeProto, width: int = 64, **weights: Array) -> Graph:
     """A graph of nodes from x to y, both float32 (1, width)."""
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, width)) for name in ("x", "y")]
     initialisers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(list(nodes), "graph", values[:1], values[1:], initialisers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
-    return model
+    return Graph.of(model)
 
 
-def power() -> onnx.ModelProto:
+def power() -> Graph:
     """x -> sqrt((300 x)^2) x / 300: the square is more than half precision holds."""
     return chain(
         helper.make_node("Mul", ["x", "much"], ["large"], "enlarge"),
@@ -71,17 +71,17 @@ def test_a_bar_that_nothing_reaches_leaves_all_in_single() -> None:
     mixed = np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     model = chain(helper.make_node("MatMul", ["x", "weight"], ["y"], "mix"), weight=mixed)
     assert search(model, INPUTS, run, bar=300) == ALL_SINGLE
-    assert all(ALL_SINGLE.covers(node) for node in model.graph.node)
+    assert all(ALL_SINGLE.covers(node) for node in model.nodes)
 
 
 def test_half_is_half_outside_the_islands_and_float_at_the_doors() -> None:
     model = half(power(), ("Pow", "Sqrt"))
-    onnx.checker.check_model(model)
-    types = {name: signature.dtype for name, signature in signatures(model).items()}
+    onnx.checker.check_model(model.model())
+    types = {name: signature.dtype for name, signature in model.signatures().items()}
     assert types["x"] == types["y"] == types["power"] == types["root"] == np.float32
     assert types["large"] == types["size"] == np.float16
-    assert {weight.name for weight in model.graph.initializer} >= {"weight.half", "much.half", "two"}
-    assert "weight" not in {weight.name for weight in model.graph.initializer}
+    assert set(model.values) >= {"weight.half", "much.half", "two"}
+    assert "weight" not in set(model.values)
     assert decibels(run(model, INPUTS), run(power(), INPUTS)) > 50
 
 
@@ -104,11 +104,10 @@ def test_shipped_networks_keep_their_numbers_in_half_precision(path: Path) -> No
     """With the islands on record, which a search found."""
     from build_trt.islands import ISLANDS
 
-    model = fold(onnx.load(str(path)))
+    model = Graph.read(path)
     choice = ISLANDS[path.stem]
     rng = np.random.default_rng(7)
-    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    inputs = {name: rng.uniform(-0.5, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    inputs = {name: rng.uniform(-0.5, 0.5, shape).astype(np.float32) for name, shape in model.inputs.items()}
     assert isinstance(choice, Choice)
     assert measure(model, choice.single, inputs, run) > 45
     assert decibels(run(half(model, choice.single), inputs), run(model, inputs)) > 45

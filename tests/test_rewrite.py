@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: E402
 from build_trt import contracts  # noqa: E402
 from build_trt.contracts import Contract, Tensor  # noqa: E402
 from build_trt.export import export  # noqa: E402
-from build_trt.graph import Array, fold  # noqa: E402
+from build_trt.graph import Array, Graph  # noqa: E402
 from build_trt.precision import on_cpu  # noqa: E402
 from build_trt.rewrite import CannotRewrite, with_rows, without_volumes  # noqa: E402
 from engines.pipeline import WEIGHTS  # noqa: E402
@@ -26,10 +26,10 @@ SHIPPED = sorted(WEIGHTS.glob("*.onnx"))
 run = on_cpu()
 
 
-def noise(model: onnx.ModelProto, rows: int = 1) -> dict[str, Array]:
+def noise(graph: Graph, rows: int = 1) -> dict[str, Array]:
     rng = np.random.default_rng(0)
-    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    return {name: rng.uniform(-0.5, 0.5, (rows, *shape[1:])).astype(np.float32) for name, shape in shapes.items()}
+    shapes = graph.inputs.items()
+    return {name: rng.uniform(-0.5, 0.5, (rows, *shape[1:])).astype(np.float32) for name, shape in shapes}
 
 
 def exported(network: nn.Module, inputs: Mapping[str, tuple[int, ...]], output: tuple[int, ...], folder: Path) -> Path:
@@ -39,19 +39,22 @@ def exported(network: nn.Module, inputs: Mapping[str, tuple[int, ...]], output: 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_folding_changes_no_number(path: Path) -> None:
-    model = onnx.load(str(path))
-    folded, inputs = fold(model), noise(model)
-    assert {"Constant", "Shape"}.isdisjoint(node.op_type for node in folded.graph.node)
-    want, got = run(model, inputs), run(folded, inputs)
+    graph = Graph.of(onnx.load(str(path)))
+    folded, inputs = graph.folded(), noise(graph)
+    assert "Shape" not in {node.op_type for node in folded.nodes}
+    onnx.checker.check_model(folded.model())
+    want, got = run(graph, inputs), run(folded, inputs)
     for name in want:
         np.testing.assert_allclose(got[name], want[name], atol=1e-5)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_three_rows_at_once_are_three_times_one(path: Path) -> None:
-    folded = fold(onnx.load(str(path)))
+    folded = Graph.read(path)
     inputs = noise(folded, rows=3)
-    together = run(with_rows(folded, 3), inputs)
+    several = with_rows(folded, 3)
+    onnx.checker.check_model(several.model())
+    together = run(several, inputs)
     for row in range(3):
         alone = run(folded, {name: tensor[row : row + 1] for name, tensor in inputs.items()})
         for name, tensor in alone.items():
@@ -78,7 +81,7 @@ class Joined(nn.Module):
 
 
 def test_constants_beside_rows_are_repeated(tmp_path: Path) -> None:
-    model = fold(onnx.load(str(exported(Joined(), {"x": (1, 2, 3, 3)}, (4, 54), tmp_path))))
+    model = Graph.read(exported(Joined(), {"x": (1, 2, 3, 3)}, (4, 54), tmp_path))
     inputs = noise(model, rows=2)
     together = run(with_rows(model, 2), inputs)["y"]
     for row in range(2):
@@ -92,7 +95,7 @@ class Swapped(nn.Module):
 
 
 def test_rows_that_move_are_refused(tmp_path: Path) -> None:
-    model = fold(onnx.load(str(exported(Swapped(), {"x": (1, 6)}, (1, 6), tmp_path))))
+    model = Graph.read(exported(Swapped(), {"x": (1, 6)}, (1, 6), tmp_path))
     with pytest.raises(CannotRewrite, match="moves the rows"):
         with_rows(model, 2)
 
@@ -101,9 +104,10 @@ def test_rows_that_move_are_refused(tmp_path: Path) -> None:
 def test_volumes_are_sampled_without_a_volume_sampler(tmp_path: Path, reach: float) -> None:
     shapes = {"volume": (2, 3, 4, 5, 6), "grid": (2, 2, 7, 3, 3)}
     path = exported(Sampled(), shapes, (2, 3, 2, 7, 3), tmp_path)
-    model = fold(onnx.load(str(path)))
-    assert [node.op_type for node in model.graph.node] == ["GridSample"]  # native, as TensorRT 11 takes it
+    model = Graph.read(path)
+    assert [node.op_type for node in model.nodes] == ["GridSample"]  # native, as TensorRT 11 takes it
     rewritten = without_volumes(model)
+    onnx.checker.check_model(rewritten.model())
     rng = np.random.default_rng(1)
     volume = rng.standard_normal(shapes["volume"]).astype(np.float32)
     grid = rng.uniform(-reach, reach, shapes["grid"]).astype(np.float32)
@@ -112,7 +116,7 @@ def test_volumes_are_sampled_without_a_volume_sampler(tmp_path: Path, reach: flo
     want = Sampled()(torch.from_numpy(volume), torch.from_numpy(grid)).numpy()
     inputs = {"volume": volume, "grid": grid}
     np.testing.assert_allclose(run(rewritten, inputs)["y"], want, atol=2e-5)
-    read = openvino.Core().read_model(rewritten.SerializeToString())
+    read = openvino.Core().read_model(rewritten.model().SerializeToString())
     compiled = openvino.Core().compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     np.testing.assert_allclose(compiled(inputs)["y"], want, atol=2e-5)
 
@@ -124,7 +128,7 @@ class Reflected(nn.Module):
 
 def test_other_edges_than_zeros_are_refused(tmp_path: Path) -> None:
     shapes = {"volume": (1, 1, 2, 2, 2), "grid": (1, 2, 2, 2, 3)}
-    model = fold(onnx.load(str(exported(Reflected(), shapes, (1, 1, 2, 2, 2), tmp_path))))
+    model = Graph.read(exported(Reflected(), shapes, (1, 1, 2, 2, 2), tmp_path))
     with pytest.raises(CannotRewrite, match="only linear samples with zeros outside"):
         without_volumes(model)
 
