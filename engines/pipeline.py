@@ -50,8 +50,13 @@ class Engine:
         """The networks in `weights` on `backend`, by default the CPU's."""
         return cls(backend or OpenVinoBackend(), weights)
 
+    def prepare(self, avatar: Avatar) -> None:
+        """Encode `avatar`, so that no picture has to wait for it."""
+        self.sources.get(avatar)
+
     def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> "Pipeline":
         """A pipeline for one session. Raises `ValueError` for a lookahead that the networks have no head for."""
+        self.prepare(avatar)
         return Pipeline(self, avatar, seed, lookahead_ms)
 
     def warm_up(self, avatar: Avatar) -> None:

@@ -47,7 +47,7 @@ class SourceCache:
         self._encoding = threading.Lock()
 
     def get(self, avatar: Avatar) -> Source:
-        """Encode `avatar` the first time it is asked for; meanwhile nobody waits who asks for another."""
+        """Encode `avatar` the first time it is asked for; meanwhile nobody waits who asks for one that is there."""
         source = self._sources.get(avatar.content_hash)
         if source is not None:
             return source
