@@ -1,0 +1,187 @@
+// Our own kernels: what lies between the networks and must not leave the GPU. Compiled by NVRTC (engines/kernels.py).
+//
+// A batch has rows; a session keeps what it remembers in a slot of a table in device memory. `slots` says, for every row
+// of a batch, whose it is: so the same captured graph serves whoever takes part in a tick. A row whose slot is negative
+// only fills up the batch, and is left alone. No kernel needs its threads to wait for each other, so that a C++ compiler
+// can run them on a CPU as well (tests/test_kernels.py).
+
+typedef unsigned char byte;
+
+#ifdef __CUDACC__
+__device__ __forceinline__ float widen(unsigned short half) {
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
+    return value;
+}
+#endif
+
+__device__ __forceinline__ float widen(float value) { return value; }
+
+__device__ __forceinline__ int index_x() { return blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ int index_y() { return blockIdx.y * blockDim.y + threadIdx.y; }
+
+// --- What sessions remember -----------------------------------------------------------------------------------------
+
+// batch (rows, words) = table (slots, words) at `slots`; words are 16 bytes. Grid: x over words, y over rows.
+extern "C" __global__ void gather_rows(const uint4* table, const int* slots, uint4* batch, int words) {
+    const int word = index_x(), slot = slots[blockIdx.y];
+    if (word < words && slot >= 0) batch[(long long)blockIdx.y * words + word] = table[(long long)slot * words + word];
+}
+
+// The way back.
+extern "C" __global__ void scatter_rows(uint4* table, const int* slots, const uint4* batch, int words) {
+    const int word = index_x(), slot = slots[blockIdx.y];
+    if (word < words && slot >= 0) table[(long long)slot * words + word] = batch[(long long)blockIdx.y * words + word];
+}
+
+// Rings of past expressions: ring (slots, length, width), heads (slots): where each ring's oldest entry is. The heads lie
+// in device memory because a captured graph repeats its arguments as they were.
+
+// Let `values` (rows, width) take the place of the oldest entries. One thread a row.
+extern "C" __global__ void ring_push(
+    float* ring, int* heads, const int* slots, const float* values, int rows, int length, int width) {
+    const int row = index_x();
+    if (row >= rows || slots[row] < 0) return;
+    const int slot = slots[row], head = heads[slot];
+    float* entry = ring + ((long long)slot * length + head) * width;
+    for (int i = 0; i < width; ++i) entry[i] = values[(long long)row * width + i];
+    heads[slot] = (head + 1) % length;
+}
+
+// history (rows, length, width), oldest first. Grid: x over length * width, y over rows.
+extern "C" __global__ void ring_window(
+    const float* ring, const int* heads, const int* slots, float* history, int length, int width) {
+    const int i = index_x(), slot = slots[blockIdx.y];
+    if (i >= length * width || slot < 0) return;
+    const int entry = (heads[slot] + i / width) % length;
+    history[(long long)blockIdx.y * length * width + i] = ring[((long long)slot * length + entry) * width + i % width];
+}
+
+// Fill the rings of `slots` with the expression at rest, `rest` (width). One thread a row.
+extern "C" __global__ void ring_reset(
+    float* ring, int* heads, const int* slots, const float* rest, int rows, int length, int width) {
+    const int row = index_x();
+    if (row >= rows || slots[row] < 0) return;
+    float* first = ring + (long long)slots[row] * length * width;
+    for (int i = 0; i < length * width; ++i) first[i] = rest[i % width];
+    heads[slots[row]] = 0;
+}
+
+// --- Keypoints ------------------------------------------------------------------------------------------------------
+
+// All (rows, count, 3) but rotation (rows, 3, 3), t (rows, 3), scale (rows). Grid: x over rows * count.
+
+// LivePortrait: scale * (canonical @ rotation + exp) + t, without t's depth.
+extern "C" __global__ void keypoints_live_portrait(
+    const float* canonical, const float* rotation, const float* exp, const float* t, const float* scale, float* keypoints,
+    int rows, int count) {
+    const int i = index_x();
+    if (i >= rows * count) return;
+    const int row = i / count;
+    const float *k = canonical + 3 * i, *r = rotation + 9 * row;
+    for (int axis = 0; axis < 3; ++axis) {
+        const float turned = k[0] * r[axis] + k[1] * r[3 + axis] + k[2] * r[6 + axis];
+        const float shift = axis < 2 ? t[3 * row + axis] : 0.0f;
+        keypoints[3 * i + axis] = scale[row] * (turned + exp[3 * i + axis]) + shift;
+    }
+}
+
+// face-vid2vid: rotation @ canonical + t + exp.
+extern "C" __global__ void keypoints_face_vid2vid(
+    const float* canonical, const float* rotation, const float* exp, const float* t, float* keypoints, int rows,
+    int count) {
+    const int i = index_x();
+    if (i >= rows * count) return;
+    const int row = i / count;
+    const float *k = canonical + 3 * i, *r = rotation + 9 * row;
+    for (int axis = 0; axis < 3; ++axis) {
+        const float turned = r[3 * axis] * k[0] + r[3 * axis + 1] * k[1] + r[3 * axis + 2] * k[2];
+        keypoints[3 * i + axis] = turned + t[3 * row + axis] + exp[3 * i + axis];
+    }
+}
+
+// --- Pictures -------------------------------------------------------------------------------------------------------
+
+__device__ __forceinline__ int level(float share) {  // 0..1 to 0..255, to the nearest
+    return (int)(fminf(fmaxf(share, 0.0f), 1.0f) * 255.0f + 0.5f);
+}
+
+// Four pixels, row by row, to BT.601 in limited range, in OpenCV's integers; the colour is that of the first, as there.
+__device__ __forceinline__ void write_i420(
+    const int (&red)[4], const int (&green)[4], const int (&blue)[4], byte* planes, int x, int y, int height, int width) {
+    for (int i = 0; i < 4; ++i) {
+        const int luma = 269484 * red[i] + 528482 * green[i] + 102760 * blue[i] + (16 << 20) + (1 << 19);
+        planes[(long long)(y + i / 2) * width + x + i % 2] = (byte)(luma >> 20);
+    }
+    const long long area = (long long)height * width;
+    const long long at = (long long)(y / 2) * (width / 2) + x / 2;
+    const int middle = (128 << 20) + (1 << 19);
+    planes[area + at] = (byte)((-155188 * red[0] - 305135 * green[0] + 460324 * blue[0] + middle) >> 20);
+    planes[area + area / 4 + at] = (byte)((460324 * red[0] - 385875 * green[0] - 74448 * blue[0] + middle) >> 20);
+}
+
+// picture (rows, 3, height, width) in 0..1 to planes (rows, height * 3 / 2, width). Grid: x, y over 2 x 2 pixels, z rows.
+template <typename Number>
+__device__ __forceinline__ void to_i420(const Number* picture, byte* planes, int height, int width) {
+    const int x = 2 * index_x(), y = 2 * index_y();
+    if (x >= width || y >= height) return;
+    const long long area = (long long)height * width;
+    const Number* own = picture + blockIdx.z * 3 * area;
+    int red[4], green[4], blue[4];
+    for (int i = 0; i < 4; ++i) {
+        const long long at = (long long)(y + i / 2) * width + x + i % 2;
+        red[i] = level(widen(own[at]));
+        green[i] = level(widen(own[area + at]));
+        blue[i] = level(widen(own[2 * area + at]));
+    }
+    write_i420(red, green, blue, planes + blockIdx.z * (area + area / 2), x, y, height, width);
+}
+
+extern "C" __global__ void i420_of_single(const float* picture, byte* planes, int height, int width) {
+    to_i420(picture, planes, height, width);
+}
+
+extern "C" __global__ void i420_of_half(const unsigned short* picture, byte* planes, int height, int width) {
+    to_i420(picture, planes, height, width);
+}
+
+// The same of a frame in bytes, (height, width, 3). Grid: x, y over 2 x 2 pixels.
+extern "C" __global__ void i420_of_bytes(const byte* frame, byte* planes, int height, int width) {
+    const int x = 2 * index_x(), y = 2 * index_y();
+    if (x >= width || y >= height) return;
+    int red[4], green[4], blue[4];
+    for (int i = 0; i < 4; ++i) {
+        const byte* pixel = frame + 3 * ((long long)(y + i / 2) * width + x + i % 2);
+        red[i] = pixel[0], green[i] = pixel[1], blue[i] = pixel[2];
+    }
+    write_i420(red, green, blue, planes, x, y, height, width);
+}
+
+// Lay a picture (3, size, size) in 0..1, by its mask (size, size) in 0..1, over the background where it was cut from.
+// `to_picture` (2, 3) takes a pixel of the frame to one of the picture (both counted from the first pixel's centre);
+// background and frame are (height, width, 3). Outside the picture the background stays. Only pixels of the box are
+// written, whose corner and size are given: the others never change. Grid: x, y over the box.
+extern "C" __global__ void paste_back(
+    const float* picture, const float* mask, int size, const float* to_picture, const byte* background, byte* frame,
+    int width, int left, int top, int box_width, int box_height) {
+    if (index_x() >= box_width || index_y() >= box_height) return;
+    const int x = left + index_x(), y = top + index_y();
+    const float u = to_picture[0] * x + to_picture[1] * y + to_picture[2];
+    const float v = to_picture[3] * x + to_picture[4] * y + to_picture[5];
+    const float column = floorf(u), row = floorf(v);
+    const int i = (int)column, j = (int)row;
+    float share = 0.0f, colour[3] = {0.0f, 0.0f, 0.0f};
+    for (int corner = 0; corner < 4; ++corner) {
+        const int cx = i + corner % 2, cy = j + corner / 2;
+        if (cx < 0 || cy < 0 || cx >= size || cy >= size) continue;
+        const float weight = (corner % 2 ? u - column : 1.0f - (u - column)) * (corner / 2 ? v - row : 1.0f - (v - row));
+        const int at = cy * size + cx;
+        share += weight * mask[at];
+        for (int c = 0; c < 3; ++c) colour[c] += weight * picture[(long long)c * size * size + at];
+    }
+    const long long pixel = 3 * ((long long)y * width + x);
+    for (int c = 0; c < 3; ++c) {
+        const float under = background[pixel + c] / 255.0f;
+        frame[pixel + c] = (byte)level(under + share * (colour[c] - under));
+    }
+}

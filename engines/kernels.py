@@ -1,0 +1,197 @@
+"""Our own CUDA kernels (`kernels.cu`): compiled by NVRTC, launched on a stream or into a graph.
+
+Compiling needs no GPU. Arrays are passed as addresses in device memory; what each kernel takes is said beside it.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+SOURCE: Final = Path(__file__).with_name("kernels.cu")
+NAMES: Final = (
+    "gather_rows",
+    "scatter_rows",
+    "ring_push",
+    "ring_window",
+    "ring_reset",
+    "keypoints_live_portrait",
+    "keypoints_face_vid2vid",
+    "i420_of_single",
+    "i420_of_half",
+    "i420_of_bytes",
+    "paste_back",
+)
+WORD: Final = 16
+"""Bytes that `gather_rows` and `scatter_rows` move at a time: rows of tables are padded to a multiple of it."""
+_LINE, _TILE = 256, 16
+"""Threads in a block of a kernel over a line, and on a side of one over a picture."""
+
+Address = int
+Grid = tuple[int, int, int]
+
+
+class NoCompiler(ImportError):
+    """cuda.core or NVRTC is missing."""
+
+
+@cache
+def compile_kernels(architecture: str) -> Any:
+    """Machine code (a `cuda.core.ObjectCode`) for an architecture such as "sm_89". Raises `NoCompiler`.
+
+    Machine code and not PTX: a driver refuses PTX of a newer compiler, but not machine code of its own major version.
+    """
+    try:
+        from cuda.core import Program, ProgramOptions
+    except ImportError as error:
+        raise NoCompiler(f"the GPU needs cuda.core: pip install 'visavis[gpu]' ({error})") from error
+    options = ProgramOptions(std="c++17", arch=architecture, name=SOURCE.name)
+    return Program(SOURCE.read_text(), "c++", options).compile("cubin")
+
+
+class Kernels:
+    """The kernels for one GPU. Every method enqueues one launch on `stream` (a stream, or a graph being built)."""
+
+    def __init__(self, architecture: str) -> None:
+        code = compile_kernels(architecture)
+        self._kernels = {name: code.get_kernel(name) for name in NAMES}
+
+    def _launch(self, stream: Any, name: str, grid: Grid, block: Grid, *arguments: Address | np.int32) -> None:
+        from cuda.core import LaunchConfig, launch
+
+        # A Python int is passed as 64 bits, as an address must be; numbers are np.int32.
+        launch(stream, LaunchConfig(grid=grid, block=block), self._kernels[name], *arguments)
+
+    def gather_rows(
+        self, stream: Any, table: Address, slots: Address, batch: Address, rows: int, row_bytes: int
+    ) -> None:
+        """batch = table[slots]; rows of `row_bytes`, a multiple of `WORD`."""
+        words = _words(row_bytes)
+        self._launch(stream, "gather_rows", _line(words, rows), (_LINE, 1, 1), table, slots, batch, np.int32(words))
+
+    def scatter_rows(
+        self, stream: Any, table: Address, slots: Address, batch: Address, rows: int, row_bytes: int
+    ) -> None:
+        """table[slots] = batch."""
+        words = _words(row_bytes)
+        self._launch(stream, "scatter_rows", _line(words, rows), (_LINE, 1, 1), table, slots, batch, np.int32(words))
+
+    def ring_push(
+        self,
+        stream: Any,
+        ring: Address,
+        heads: Address,
+        slots: Address,
+        values: Address,
+        rows: int,
+        size: tuple[int, int],
+    ) -> None:
+        """Values (rows, width) into the rings; `size`: length and width of a ring."""
+        numbers = (np.int32(rows), np.int32(size[0]), np.int32(size[1]))
+        self._launch(stream, "ring_push", _line(rows), (_LINE, 1, 1), ring, heads, slots, values, *numbers)
+
+    def ring_window(
+        self,
+        stream: Any,
+        ring: Address,
+        heads: Address,
+        slots: Address,
+        history: Address,
+        rows: int,
+        size: tuple[int, int],
+    ) -> None:
+        """History (rows, length, width), oldest first."""
+        numbers = (np.int32(size[0]), np.int32(size[1]))
+        grid = _line(size[0] * size[1], rows)
+        self._launch(stream, "ring_window", grid, (_LINE, 1, 1), ring, heads, slots, history, *numbers)
+
+    def ring_reset(
+        self,
+        stream: Any,
+        ring: Address,
+        heads: Address,
+        slots: Address,
+        rest: Address,
+        rows: int,
+        size: tuple[int, int],
+    ) -> None:
+        """The rings of `slots` full of `rest` (width)."""
+        numbers = (np.int32(rows), np.int32(size[0]), np.int32(size[1]))
+        self._launch(stream, "ring_reset", _line(rows), (_LINE, 1, 1), ring, heads, slots, rest, *numbers)
+
+    def keypoints_live_portrait(
+        self,
+        stream: Any,
+        canonical: Address,
+        rotation: Address,
+        exp: Address,
+        t: Address,
+        scale: Address,
+        keypoints: Address,
+        rows: int,
+        count: int,
+    ) -> None:
+        """scale * (canonical @ rotation + exp) + (t_x, t_y, 0): (rows, count, 3)."""
+        arguments = (canonical, rotation, exp, t, scale, keypoints, np.int32(rows), np.int32(count))
+        self._launch(stream, "keypoints_live_portrait", _line(rows * count), (_LINE, 1, 1), *arguments)
+
+    def keypoints_face_vid2vid(
+        self,
+        stream: Any,
+        canonical: Address,
+        rotation: Address,
+        exp: Address,
+        t: Address,
+        keypoints: Address,
+        rows: int,
+        count: int,
+    ) -> None:
+        """rotation @ canonical + t + exp: (rows, count, 3)."""
+        arguments = (canonical, rotation, exp, t, keypoints, np.int32(rows), np.int32(count))
+        self._launch(stream, "keypoints_face_vid2vid", _line(rows * count), (_LINE, 1, 1), *arguments)
+
+    def i420(
+        self, stream: Any, picture: Address, planes: Address, rows: int, height: int, width: int, half: bool = False
+    ) -> None:
+        """Pictures (rows, 3, height, width) in 0..1 to planes (rows, 3/2 height, width); even lengths."""
+        name = "i420_of_half" if half else "i420_of_single"
+        grid = _tiles(width // 2, height // 2, rows)
+        self._launch(stream, name, grid, (_TILE, _TILE, 1), picture, planes, np.int32(height), np.int32(width))
+
+    def i420_of_bytes(self, stream: Any, frame: Address, planes: Address, height: int, width: int) -> None:
+        """A frame uint8 (height, width, 3) to planes (3/2 height, width); even lengths."""
+        grid = _tiles(width // 2, height // 2)
+        arguments = (frame, planes, np.int32(height), np.int32(width))
+        self._launch(stream, "i420_of_bytes", grid, (_TILE, _TILE, 1), *arguments)
+
+    def paste_back(
+        self,
+        stream: Any,
+        picture: Address,
+        mask: Address,
+        size: int,
+        to_picture: Address,
+        background: Address,
+        frame: Address,
+        width: int,
+        box: tuple[int, int, int, int],
+    ) -> None:
+        """The picture over the background, within `box` (left, top, width, height) of the frame."""
+        grid = _tiles(box[2], box[3])
+        arguments = (picture, mask, np.int32(size), to_picture, background, frame, np.int32(width))
+        self._launch(stream, "paste_back", grid, (_TILE, _TILE, 1), *arguments, *map(np.int32, box))
+
+
+def _words(row_bytes: int) -> int:
+    if row_bytes % WORD:
+        raise ValueError(f"rows of {row_bytes} bytes cannot be moved {WORD} bytes at a time: pad them")
+    return row_bytes // WORD
+
+
+def _line(length: int, rows: int = 1) -> Grid:
+    return -(-length // _LINE), rows, 1
+
+
+def _tiles(width: int, height: int, rows: int = 1) -> Grid:
+    return -(-width // _TILE), -(-height // _TILE), rows

@@ -1,0 +1,176 @@
+"""Every kernel against NumPy or OpenCV: on a GPU where there is one, and on the CPU as plain C++ where it compiles."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.kernels import NAMES, SOURCE, compile_kernels
+from tests.kernel_machines import Array, Cpu, Gpu, Machine
+
+ARCHITECTURES = ("sm_75", "sm_80", "sm_89", "sm_90", "sm_120")
+
+
+@pytest.fixture(scope="module", params=["cpu", "gpu"])
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    if request.param == "cpu":
+        try:
+            return Cpu(tmp_path_factory.mktemp("kernels"))
+        except LookupError as error:
+            pytest.skip(str(error))
+    core = pytest.importorskip("cuda.core", reason="the GPU needs cuda.core: pip install 'visavis[gpu]'")
+    try:
+        core.Device.get_all_devices()[0]
+    except Exception as error:
+        pytest.skip(f"there is no GPU: {error}")
+    return Gpu()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_kernel_compiles(architecture: str) -> None:
+    pytest.importorskip("cuda.core", reason="compiling needs cuda.core: pip install 'visavis[gpu]'")
+    pytest.importorskip("cuda.bindings.nvrtc", reason="compiling needs NVRTC: pip install 'visavis[gpu]'")
+    code = compile_kernels(architecture)
+    assert code.code_type == "cubin" and code.code.startswith(b"\x7fELF")
+    assert [name for name in NAMES if b".text." + name.encode() not in code.code] == []
+
+
+def test_every_kernel_is_known() -> None:
+    assert SOURCE.read_text().count("__global__ void") == len(NAMES)
+
+
+def noise(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+SLOTS = np.array([4, -1, 0, 2], np.int32)
+ROWS = [0, 2, 3]
+"""Rows of a batch of 4 that are somebody's, and (`TAKEN`) whose."""
+TAKEN = [4, 0, 2]
+
+
+def test_rows_are_gathered_from_slots(machine: Machine) -> None:
+    table, batch = noise(5, 300, 4), noise(4, 300, 4, seed=1)
+    addresses = [machine.put(each) for each in (table, SLOTS, batch)]
+    machine.kernels.gather_rows(machine.stream, *addresses, rows=4, row_bytes=4800)
+    want = batch.copy()
+    want[ROWS] = table[TAKEN]
+    np.testing.assert_array_equal(machine.take(addresses[2]), want)
+
+
+def test_rows_are_scattered_to_slots(machine: Machine) -> None:
+    table, batch = noise(5, 300, 4), noise(4, 300, 4, seed=1)
+    addresses = [machine.put(each) for each in (table, SLOTS, batch)]
+    machine.kernels.scatter_rows(machine.stream, *addresses, rows=4, row_bytes=4800)
+    want = table.copy()
+    want[TAKEN] = batch[ROWS]
+    np.testing.assert_array_equal(machine.take(addresses[0]), want)
+
+
+def test_rows_that_do_not_fall_on_words_are_refused(machine: Machine) -> None:
+    with pytest.raises(ValueError, match="rows of 18 bytes"):
+        machine.kernels.gather_rows(machine.stream, 0, 0, 0, rows=1, row_bytes=18)
+
+
+def test_a_ring_keeps_the_past(machine: Machine) -> None:
+    """Four sessions push for longer than their rings, and each sees its own past, oldest first."""
+    length, width = 16, 9
+    size = (length, width)
+    rest = noise(width)
+    ring, heads = machine.put(noise(5, length, width)), machine.put(np.full(5, 3, np.int32))
+    everybody = machine.put(np.arange(5, dtype=np.int32))
+    machine.kernels.ring_reset(machine.stream, ring, heads, everybody, machine.put(rest), 5, size)
+    slots, past = machine.put(SLOTS), {slot: [rest] * length for slot in range(5)}
+    for step in range(length + 5):
+        values = noise(4, width, seed=step)
+        machine.kernels.ring_push(machine.stream, ring, heads, slots, machine.put(values), 4, size)
+        for row, slot in zip(ROWS, TAKEN, strict=True):
+            past[slot] = [*past[slot][1:], values[row]]
+    history = machine.put(np.zeros((5, length, width), np.float32))
+    machine.kernels.ring_window(machine.stream, ring, heads, everybody, history, 5, size)
+    np.testing.assert_array_equal(machine.take(history), [past[slot] for slot in range(5)])
+    machine.kernels.ring_reset(
+        machine.stream, ring, heads, machine.put(np.array([2], np.int32)), machine.put(rest), 1, size
+    )
+    machine.kernels.ring_window(machine.stream, ring, heads, everybody, history, 5, size)
+    past[2] = [rest] * length
+    np.testing.assert_array_equal(machine.take(history), [past[slot] for slot in range(5)])
+
+
+def test_keypoints_of_live_portrait(machine: Machine) -> None:
+    canonical, exp = noise(3, 21, 3), noise(3, 21, 3, seed=1)
+    rotation, t, scale = noise(3, 3, 3, seed=2), noise(3, 3, seed=3), noise(3, 1, seed=4)
+    addresses = [machine.put(each) for each in (canonical, rotation, exp, t, scale, np.zeros_like(canonical))]
+    machine.kernels.keypoints_live_portrait(machine.stream, *addresses, rows=3, count=21)
+    want = scale[..., None] * (canonical @ rotation + exp) + (t * [1, 1, 0])[:, None]
+    np.testing.assert_allclose(machine.take(addresses[-1]), want, atol=2e-6)
+
+
+def test_keypoints_of_face_vid2vid(machine: Machine) -> None:
+    canonical, exp = noise(3, 15, 3), noise(3, 15, 3, seed=1)
+    rotation, t = noise(3, 3, 3, seed=2), noise(3, 3, seed=3)
+    addresses = [machine.put(each) for each in (canonical, rotation, exp, t, np.zeros_like(canonical))]
+    machine.kernels.keypoints_face_vid2vid(machine.stream, *addresses, rows=3, count=15)
+    want = np.einsum("bij,bkj->bki", rotation, canonical) + t[:, None] + exp
+    np.testing.assert_allclose(machine.take(addresses[-1]), want, atol=2e-6)
+
+
+def picture(rows: int, height: int, width: int) -> Array:
+    """Every colour, and a little beyond black and white."""
+    rng = np.random.default_rng(5)
+    return rng.uniform(-0.1, 1.1, (rows, 3, height, width)).astype(np.float32)
+
+
+def i420(planar: Array) -> Array:
+    """What the CPU sends of pictures (rows, 3, height, width)."""
+    levels = (planar.clip(0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    return np.stack([cv2.cvtColor(each.transpose(1, 2, 0), cv2.COLOR_RGB2YUV_I420) for each in levels])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_pictures_become_planes_as_on_the_cpu(machine: Machine, dtype: Any) -> None:
+    planar = picture(2, 66, 34).astype(dtype)
+    planes = machine.put(np.zeros((2, 99, 34), np.uint8))
+    machine.kernels.i420(machine.stream, machine.put(planar), planes, 2, 66, 34, half=dtype == np.float16)
+    np.testing.assert_array_equal(machine.take(planes), i420(planar.astype(np.float32)))
+
+
+def test_frames_become_planes_as_on_the_cpu(machine: Machine) -> None:
+    frame = np.random.default_rng(6).integers(0, 256, (66, 34, 3), np.uint8)
+    planes = machine.put(np.zeros((99, 34), np.uint8))
+    machine.kernels.i420_of_bytes(machine.stream, machine.put(frame), planes, 66, 34)
+    np.testing.assert_array_equal(machine.take(planes), cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420))
+
+
+def paste(planar: Array, mask: Array, to_picture: Array, background: Array) -> Array:
+    """By OpenCV: picture and mask, each premultiplied, looked up where `to_picture` says, zero outside."""
+    height, width = background.shape[:2]
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    places = [a * xs + b * ys + c for a, b, c in to_picture]
+    near = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT, "borderValue": 0}
+    colour = cv2.remap(planar.transpose(1, 2, 0), *places, **near)
+    share = cv2.remap(mask, *places, **near)[..., None]
+    under = background.astype(np.float32) / 255
+    return (under + share * (colour - under)).clip(0, 1) * 255
+
+
+def test_a_picture_is_pasted_back_where_it_was_cut_from(machine: Machine) -> None:
+    size, height, width = 32, 50, 70
+    planar, background = picture(1, size, size)[0].clip(0, 1), np.full((height, width, 3), 200, np.uint8)
+    planar = np.stack([cv2.GaussianBlur(channel, (0, 0), 2) for channel in planar])  # OpenCV interpolates in 1/32
+    mask = np.zeros((size, size), np.float32)
+    mask[4:-4, 4:-4] = 1
+    mask = cv2.GaussianBlur(mask, (0, 0), 2)
+    to_picture = np.array([[0.7, 0.2, -12.3], [-0.2, 0.7, 3.4]], np.float32)
+    corners = [planar, mask, to_picture, background, background]
+    address, mask_at, matrix, under, frame = (machine.put(each) for each in corners)
+    box = (10, 5, 50, 40)
+    machine.kernels.paste_back(machine.stream, address, mask_at, size, matrix, under, frame, width, box)
+    got, want = machine.take(frame), paste(planar, mask, to_picture, background)
+    inside = np.s_[5:45, 10:60]
+    assert np.abs(got[inside] - want[inside]).max() < 2.5
+    assert (got[inside] != 200).any(-1).mean() > 0.3  # it was pasted
+    outside = np.ones((height, width), bool)
+    outside[inside] = False
+    assert (got[outside] == 200).all()
