@@ -11,6 +11,8 @@ from engines.media import STEP
 
 BUCKETS: Final = (1, 2, 4, 8, 16, 32)
 """Sizes of batch that engines are built for. One that draws face by face has the first alone."""
+SHARE: Final = 0.8
+"""How much of the time there is may be planned with: costs vary."""
 _LEARNING: Final = 1 / 8
 """How fast a curve follows what batches take."""
 
@@ -30,6 +32,11 @@ class CostCurve:
             raise ValueError(f"buckets are {self.buckets}: give sizes of at least 1 that ascend")
         if len(self.seconds) != len(self.buckets):
             raise ValueError(f"{len(self.seconds)} costs for {len(self.buckets)} buckets")
+
+    @classmethod
+    def unknown(cls, buckets: tuple[int, ...]) -> "CostCurve":
+        """A curve that has yet to learn: nothing costs anything."""
+        return cls(buckets, (0.0,) * len(buckets))
 
     @classmethod
     def measure(cls, draw: Callable[[int], object], buckets: tuple[int, ...], repeats: int = 10) -> "CostCurve":
@@ -67,7 +74,7 @@ class CostCurve:
         rounds = -(-count // (workers * self.largest))
         return rounds * self.cost(min(count, self.largest))
 
-    def capacity(self, slack: float, workers: int = 1, share: float = 0.8, most: int = 256) -> int:
+    def capacity(self, slack: float, workers: int = 1, share: float = SHARE, most: int = 256) -> int:
         """How many sessions, at least 1 and up to `most`, always have their pictures within `share` of `slack` seconds
         (of a frame's time, if that is less): the rest is for costs that vary."""
         fitting = 1

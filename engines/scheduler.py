@@ -181,6 +181,11 @@ class Scheduler:
         self._on_batch = on_batch
         self._closed = False
 
+    def expect(self, curve: CostCurve) -> None:
+        """Begin with these costs, for the same buckets."""
+        with self.changed:
+            self._curve = curve
+
     def join(self, pipeline: Pipeline, deliver: Callable[[Outcome], None], *, draws: bool = True) -> Seat:
         """A seat for `pipeline`. `deliver` gets every outcome, in a worker's thread, and must be quick."""
         seat = Seat(self, pipeline, deliver, draws)
@@ -239,6 +244,11 @@ class Scheduler:
             self._on_batch(len(drawn), sum(turn.steps[-1].deadline < now for turn in drawn))
 
 
+def hush(chunk: AudioChunk, epoch: int) -> AudioChunk:
+    """Silence of `epoch` in its place."""
+    return replace(chunk, pcm=np.zeros_like(chunk.pcm), epoch=epoch)
+
+
 def _hush(step: Step, epoch: int) -> Step:
-    first, second = (replace(chunk, pcm=np.zeros_like(chunk.pcm), epoch=epoch) for chunk in step.chunks)
-    return Step((first, second), step.deadline)
+    first, second = step.chunks
+    return Step((hush(first, epoch), hush(second, epoch)), step.deadline)

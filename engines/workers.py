@@ -45,6 +45,7 @@ class Workers:
         self._scheduler = scheduler
         self._perform = perform
         self._prepare = prepare
+        self.count = count
         self._threads = [threading.Thread(target=self._run, name=f"networks_{index}") for index in range(count)]
 
     def start(self) -> None:

@@ -19,6 +19,10 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from engines.cost import CostCurve
+from engines.scheduler import Scheduler
+from engines.workers import Perform, Workers, perform_each
+from realtime.calibration import measure
 from realtime.drive_socket import create_drive_router
 from realtime.engine import Avatar, Avatars, Engine, Maker
 from realtime.loop_monitor import LoopMonitor
@@ -46,9 +50,20 @@ _SECURITY: Final = {
 _DOCS: Final = ("/docs", "/redoc")
 
 
-def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Maker | None = None) -> FastAPI:
-    """The application for one engine, its avatars and those that `maker` makes of photos. Raises `ValueError` when
-    there is no avatar, or not the one that the settings name."""
+def create_app(
+    settings: Settings,
+    engine: Engine,
+    avatars: Avatars,
+    maker: Maker | None = None,
+    *,
+    perform: Perform = perform_each,
+    buckets: tuple[int, ...] = (1,),
+) -> FastAPI:
+    """The application for one engine, its avatars and those that `maker` makes of photos. An engine that draws for many
+    at once has a `perform` of its own, with the `buckets` that it is built for, and is called by one thread.
+
+    Raises `ValueError` when there is no avatar, or not the one that the settings name.
+    """
     known = {name: avatars.load_avatar(name) for name in avatars.list_avatars()}
     known |= _own_avatars(maker)
     if not known:
@@ -56,13 +71,16 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Make
     if settings.avatar and settings.avatar not in known:
         raise ValueError(f"There is no avatar {settings.avatar!r}: choose one of {', '.join(known)}")
     metrics = Metrics()
+    scheduler = Scheduler(CostCurve.unknown(buckets), metrics.drew)
+    workers = Workers(scheduler, perform, settings.worker_count if len(buckets) == 1 else 1, _stand_back)
     resources = Resources(
         settings=settings,
         engine=engine,
         avatars=known,
         metrics=metrics,
         monitor=LoopMonitor(metrics.loop_lag.observe),
-        workers=ThreadPoolExecutor(settings.worker_count, "networks", _stand_back),
+        scheduler=scheduler,
+        background=ThreadPoolExecutor(1, "background", _stand_back),
         encoders=ThreadPoolExecutor(settings.worker_count, "encode"),
     )
     sessions = Sessions(resources)
@@ -70,8 +88,16 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Make
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(resources.workers, engine.warm_up, sessions.find_avatar(""))
+        loop, avatar = asyncio.get_running_loop(), sessions.find_avatar("")
+        await loop.run_in_executor(resources.background, engine.warm_up, avatar)
+        if not settings.max_sessions:
+            costs = await loop.run_in_executor(
+                resources.background, measure, engine, avatar, perform, buckets, workers.count
+            )
+            scheduler.expect(costs.curve)
+            sessions.admit(costs.capacity(settings.slack, workers.count, settings.worker_count))
+            logger.info("%s: this machine carries %d calls", costs, sessions.placement.capacity)
+        workers.start()
         monitor = asyncio.create_task(resources.monitor.run())
         try:
             yield
@@ -81,7 +107,8 @@ def create_app(settings: Settings, engine: Engine, avatars: Avatars, maker: Make
             await asyncio.wait([monitor])
             if uploads:
                 uploads.close()
-            for executor in (resources.workers, resources.encoders):
+            workers.close()
+            for executor in (resources.background, resources.encoders):
                 executor.shutdown(wait=True, cancel_futures=True)
 
     app = FastAPI(title="Visavis", version=_version(), description=_about(), lifespan=lifespan)

@@ -22,7 +22,7 @@ class Avatar(Protocol):
 
 
 class Pipeline(Protocol):
-    """One session's way from sound to pictures. Called from one thread at a time.
+    """One session's way from sound to pictures: what the scheduler runs. Called from one thread at a time.
 
     `controls` is a frozen dataclass with the fields that the data channel's `set` names; `drive` tells what a tracker
     saw at a media time; `scene` is None or the photo around the avatar (`engines.scene`), whose size frames then have.
@@ -52,6 +52,10 @@ class Engine(Protocol):
 
     def warm_up(self, avatar: Any) -> None:
         """Do what the first caller would otherwise wait for."""
+        ...
+
+    def prepare(self, avatar: Any) -> None:
+        """Encode `avatar`, which takes a moment: a pipeline that is given it later draws it at once."""
         ...
 
     def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> Pipeline: ...

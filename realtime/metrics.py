@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from engines.cost import BUCKETS
+
 _COMPUTE_BINS: Final = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2)
 _DELAY_BINS: Final = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4)
 _LAG_BINS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -29,6 +31,10 @@ class Metrics:
         )
         self.frames = Counter("visavis_frames", "Pictures released", registry=registry)
         self.late = Counter("visavis_late_frames", "Pictures that missed their time", registry=registry)
+        self.batch = Histogram(
+            "visavis_batch_size", "Pictures that are made at the same time", buckets=BUCKETS, registry=registry
+        )
+        self.late_draws = Counter("visavis_late_draws", "Pictures that were made, but too late", registry=registry)
         self.compute = Histogram(
             "visavis_compute_seconds", "Making of one picture", buckets=_COMPUTE_BINS, registry=registry
         )
@@ -49,3 +55,8 @@ class Metrics:
         self.loop_lag = Histogram(
             "visavis_loop_lag_seconds", "How late the event loop wakes up", buckets=_LAG_BINS, registry=registry
         )
+
+    def drew(self, size: int, late: int) -> None:
+        """A batch of `size` pictures is made, of which `late` came too late. May be called from any thread."""
+        self.batch.observe(size)
+        self.late_draws.inc(late)

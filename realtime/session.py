@@ -3,7 +3,7 @@
     connecting --(connected, pipeline open, first sound or a moment without any)--> live --> closed
 
 The voice's way: `VoiceReceiver` -> `JitterBuffer` -> every 20 ms `Sound` -> `VoiceTrack` (waits for its time) and
-`Animator` (worker thread) -> `FaceTrack` (waits for the same time).
+`Animator` (the scheduler's workers) -> `FaceTrack` (waits for the same time).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ import numpy as np
 from engines.controls import Controls
 from engines.drive import Drive
 from engines.media import FRAME_TICKS, MEDIA_RATE, MotionFrame, VideoFrame
-from realtime.animator import Animator
+from engines.scheduler import Scheduler
+from realtime.animator import Animator, Ended
 from realtime.clock import PACKET_TICKS, MediaClock
 from realtime.controls import (
     ChangeAvatar,
@@ -57,14 +59,16 @@ _QUIET_PACKETS: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What all sessions of a process share. Networks run in `workers`, pictures are encoded in `encoders`."""
+    """What all sessions of a process share. `scheduler` has the pictures made in time, `encoders` encode them, and what
+    takes a moment and has no time of its own happens in `background`."""
 
     settings: Settings
     engine: Engine
     avatars: dict[str, Avatar]
     metrics: Metrics
     monitor: LoopMonitor
-    workers: Executor
+    scheduler: Scheduler
+    background: Executor
     encoders: Executor
 
 
@@ -155,6 +159,8 @@ class Session:
 
         try:
             await self._animator.change(apply)
+        except Ended:
+            raise ControlError("The call has ended", "not_live") from None
         except ValueError as error:
             raise ControlError(f"The engine refuses this: {error}") from error
         self._page.send("set", **{name: plain(value) for name, value in change.values.items()})
@@ -192,7 +198,7 @@ class Session:
         settings, loop = self._resources.settings, asyncio.get_running_loop()
         try:
             async with asyncio.timeout(settings.connect_seconds):
-                opening = loop.run_in_executor(self._resources.workers, self._open_pipeline)
+                opening = loop.run_in_executor(self._resources.background, self._open_pipeline)
                 await self._connected.wait()
                 pipeline = await opening
         except TimeoutError:
@@ -204,15 +210,16 @@ class Session:
         except TimeoutError:
             pass
         on_frame = self._take_frame if self._offer.pictures else None
-        self._animator = Animator(pipeline, self._resources.workers, on_frame, self._take_motion)
+        self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
+        self._animator = Animator(
+            self._resources.scheduler, pipeline, self._clock.release_time, on_frame, self._take_motion, self._fail
+        )
         if self.epoch:
             self._animator.interrupt(self.epoch)
-        self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
         pipeline.drive = _drive(self._drive, self._clock, self._jitter)
         self._voice.start(self._clock)
         self._face.start(self._clock)
         self._spawn(self._listen(self._clock))
-        self._spawn(self._animator.run())
         self._spawn(self._watch())
         self._change_state("live")
         self._resources.metrics.started.inc()
@@ -226,6 +233,8 @@ class Session:
         self._change_state("closed", reason=reason)
         await asyncio.sleep(0.01)  # the goodbye leaves
         self._drive.close()
+        if self._animator is not None:
+            self._animator.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -245,8 +254,11 @@ class Session:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("session %s failed", self.id, exc_info=error)
-            self.end("internal error")
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        logger.error("session %s failed", self.id, exc_info=error)
+        self.end("internal error")
 
     def _change_state(self, state: str, **more: Any) -> None:
         self.state = state
@@ -364,7 +376,10 @@ class Session:
         if self._animator is None:
             self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
             return
-        await self._animator.change(lambda pipeline: setattr(pipeline, "avatar", avatar))
+        loop, resources = asyncio.get_running_loop(), self._resources
+        await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
+        with suppress(Ended):
+            await self._animator.change(lambda pipeline: setattr(pipeline, "avatar", avatar))
         self._avatar = avatar
         self._page.send("avatar", id=avatar.id)
 

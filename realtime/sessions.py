@@ -17,13 +17,18 @@ class Sessions:
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
-        self.placement = Placement(resources.settings.max_sessions, resources.settings.retry_seconds)
+        self.placement = Placement(0, resources.settings.retry_seconds)
         self._by_secret: dict[str, Session] = {}
         self._clients: dict[str, Session] = {}
-        resources.metrics.capacity.set(self.placement.capacity)
+        self.admit(resources.settings.max_sessions)
 
     def __len__(self) -> int:
         return self.placement.taken
+
+    def admit(self, capacity: int) -> None:
+        """Let `capacity` calls live at the same time."""
+        self.placement.capacity = capacity
+        self.resources.metrics.capacity.set(capacity)
 
     async def start(self, offer: Offer, avatar_id: str, client: str | None) -> tuple[Session, str]:
         """A new session and its SDP answer. Raises `OfferError` (404, 409, 400) and `placement.Full`."""

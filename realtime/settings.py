@@ -24,7 +24,9 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on; browsers give a microphone to localhost and HTTPS only")
     port: int = _setting(8000, "TCP port of the page and of the signalling")
-    max_sessions: int = _setting(4, "calls at the same time; the next one is told to come back later")
+    max_sessions: int = _setting(
+        0, "most calls at a time (default: as many as this machine was found to carry)"
+    )
     avatar: str = _setting("", "avatar that appears when the page does not ask for one (default: the first)")
     lookahead_ms: int = _setting(80, "how much of the coming sound the lips may hear: 0, 80 or 160")
     compute_ms: int = _setting(40, "time allowed for making one picture; less is faster, too little makes them late")
@@ -49,8 +51,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.lookahead_ms not in LOOKAHEADS_MS:
             raise ValueError(f"lookahead_ms is {self.lookahead_ms}: choose one of {LOOKAHEADS_MS}")
-        if self.max_sessions < 1:
-            raise ValueError(f"max_sessions is {self.max_sessions}: at least one call must fit")
+        if self.max_sessions < 0:
+            raise ValueError(f"max_sessions is {self.max_sessions}: choose 0 (as many as can be) or more")
         if not 0 < self.jitter_min_ms <= self.jitter_max_ms <= 500:
             raise ValueError("jitter_min_ms and jitter_max_ms must be above 0, in this order, and at most 500")
         if not 0 <= self.compute_ms <= 500:
@@ -67,6 +69,11 @@ class Settings:
         """From the reading of a sample to its release with its picture: lookahead, the second half of the frame that
         it may stand in, and the making of the picture."""
         return (self.lookahead_ms + 20 + self.compute_ms) * MEDIA_RATE // 1000
+
+    @property
+    def slack(self) -> float:
+        """Seconds from the hearing of a frame's voice to the release of its picture."""
+        return self.compute_ms / 1000
 
     @property
     def worker_count(self) -> int:

@@ -195,8 +195,8 @@ class Caller:
 
 @asynccontextmanager
 async def serve(engine: Any, **settings: Any) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
-    """An app with this engine, and a client to it, in this event loop."""
-    app = create_app(Settings(**settings), engine, FakeAvatars())
+    """An app with this engine, and a client to it, in this event loop. It takes four calls unless told otherwise."""
+    app = create_app(Settings(**{"max_sessions": 4, **settings}), engine, FakeAvatars())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://house") as client:

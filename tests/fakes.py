@@ -47,9 +47,14 @@ class FakeEngine:
     cost: float = 0.0
     opening: float = 0.0
     pipelines: list["FakePipeline"] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
 
     def warm_up(self, avatar: Any) -> None:
         pass
+
+    def prepare(self, avatar: Any) -> None:
+        time.sleep(self.opening)
+        self.prepared.append(avatar.id)
 
     def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> "FakePipeline":
         time.sleep(self.opening)

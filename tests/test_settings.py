@@ -30,7 +30,7 @@ def test_a_variable_of_the_wrong_type_is_named() -> None:
     "values",
     [
         {"lookahead_ms": 50},
-        {"max_sessions": 0},
+        {"max_sessions": -1},
         {"jitter_min_ms": 50},
         {"compute_ms": -1},
         {"video_kbps": 1},
@@ -45,3 +45,7 @@ def test_senseless_values_are_refused(values: dict[str, int]) -> None:
 
 def test_the_delay_is_lookahead_and_half_a_frame_and_computing() -> None:
     assert Settings(lookahead_ms=80, compute_ms=35).delay_ticks == 135 * 48
+
+
+def test_a_picture_has_the_time_allowed_for_making_it() -> None:
+    assert Settings(compute_ms=35).slack == 0.035
