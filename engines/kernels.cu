@@ -37,14 +37,15 @@ extern "C" __global__ void scatter_rows(uint4* table, const int* slots, const ui
 // Rings of past expressions: ring (slots, length, width), heads (slots): where each ring's oldest entry is. The heads lie
 // in device memory because a captured graph repeats its arguments as they were.
 
-// Let `values` (rows, width) take the place of the oldest entries. One thread a row.
+// Let `values`, `width` of them every `stride` from one row to the next, take the place of the oldest entries. One thread
+// a row.
 extern "C" __global__ void ring_push(
-    float* ring, int* heads, const int* slots, const float* values, int rows, int length, int width) {
+    float* ring, int* heads, const int* slots, const float* values, int rows, int stride, int length, int width) {
     const int row = index_x();
     if (row >= rows || slots[row] < 0) return;
     const int slot = slots[row], head = heads[slot];
     float* entry = ring + ((long long)slot * length + head) * width;
-    for (int i = 0; i < width; ++i) entry[i] = values[(long long)row * width + i];
+    for (int i = 0; i < width; ++i) entry[i] = values[(long long)row * stride + i];
     heads[slot] = (head + 1) % length;
 }
 

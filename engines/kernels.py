@@ -85,10 +85,11 @@ class Kernels:
         slots: Address,
         values: Address,
         rows: int,
+        stride: int,
         size: tuple[int, int],
     ) -> None:
-        """Values (rows, width) into the rings; `size`: length and width of a ring."""
-        numbers = (np.int32(rows), np.int32(size[0]), np.int32(size[1]))
+        """Values into the rings, each row's `stride` floats after the last; `size`: length and width of a ring."""
+        numbers = (np.int32(rows), np.int32(stride), np.int32(size[0]), np.int32(size[1]))
         self._launch(stream, "ring_push", _line(rows), (_LINE, 1, 1), ring, heads, slots, values, *numbers)
 
     def ring_window(

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
 
-BUCKETS: Final = (1, 2, 4, 8, 16, 32)
-"""Numbers of rows that plans are built for; a batch runs in the smallest that holds it."""
 RECIPE: Final = 1
 """Raised when the graph is prepared for a plan in another way, so that older plans are built anew."""
 

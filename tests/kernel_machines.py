@@ -4,7 +4,9 @@ import ctypes
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +32,7 @@ class Machine(Protocol):
 
 
 class _CpuKernels(Kernels):
-    """Launches by calling the compiled functions."""
+    """Launches by calling the compiled functions: at once, or when the stream of a test says."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -40,24 +42,20 @@ class _CpuKernels(Kernels):
         passed = [
             ctypes.c_int(int(each)) if isinstance(each, np.int32) else ctypes.c_void_p(each) for each in arguments
         ]
-        getattr(self._library, f"run_{name}")(sizes(*grid), sizes(*block), *passed)
+        entry = getattr(self._library, f"run_{name}")
+        if stream is None:
+            entry(sizes(*grid), sizes(*block), *passed)
+        else:
+            stream.do(lambda: entry(sizes(*grid), sizes(*block), *passed))
 
 
 class Cpu:
-    """The kernels compiled for this processor, every thread after the other."""
+    """The kernels compiled for this processor, every thread after the other. Raises LookupError without a compiler."""
 
     stream = None
 
-    def __init__(self, folder: Path) -> None:
-        compiler = shutil.which("g++") or shutil.which("c++")
-        if compiler is None:
-            raise LookupError("there is no C++ compiler")
-        library = folder / "kernels.so"
-        flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-unknown-pragmas"]
-        source = folder / "kernels.cpp"
-        source.write_text('#include "cpu_cuda.h"\n' + SOURCE.read_text() + "\n".join(map(_entry, kernels.NAMES)))
-        subprocess.run([compiler, *flags, "-I", str(Path(__file__).parent), source, "-o", library], check=True)
-        self.kernels: Kernels = _CpuKernels(ctypes.CDLL(str(library)))
+    def __init__(self) -> None:
+        self.kernels: Kernels = _CpuKernels(_compiled())
         self._arrays: dict[int, Array] = {}
 
     def put(self, array: Array) -> int:
@@ -67,6 +65,19 @@ class Cpu:
 
     def take(self, address: int) -> Array:
         return self._arrays[address]
+
+
+@cache
+def _compiled() -> ctypes.CDLL:
+    compiler = shutil.which("g++") or shutil.which("c++")
+    if compiler is None:
+        raise LookupError("there is no C++ compiler")
+    flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-I", str(Path(__file__).parent)]
+    with TemporaryDirectory() as folder:
+        source, library = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
+        source.write_text('#include "cpu_cuda.h"\n' + SOURCE.read_text() + "\n".join(map(_entry, kernels.NAMES)))
+        subprocess.run([compiler, *flags, source, "-o", library], check=True)
+        return ctypes.CDLL(str(library))
 
 
 def _entry(name: str) -> str:

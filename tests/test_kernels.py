@@ -13,10 +13,10 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_89", "sm_90", "sm_120")
 
 
 @pytest.fixture(scope="module", params=["cpu", "gpu"])
-def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def machine(request: pytest.FixtureRequest) -> Machine:
     if request.param == "cpu":
         try:
-            return Cpu(tmp_path_factory.mktemp("kernels"))
+            return Cpu()
         except LookupError as error:
             pytest.skip(str(error))
     core = pytest.importorskip("cuda.core", reason="the GPU needs cuda.core: pip install 'visavis[gpu]'")
@@ -53,7 +53,7 @@ TAKEN = [4, 0, 2]
 def test_rows_are_gathered_from_slots(machine: Machine) -> None:
     table, batch = noise(5, 300, 4), noise(4, 300, 4, seed=1)
     addresses = [machine.put(each) for each in (table, SLOTS, batch)]
-    machine.kernels.gather_rows(machine.stream, *addresses, rows=4, row_bytes=4800)
+    machine.kernels.gather_rows(machine.stream, addresses[0], addresses[1], addresses[2], 4, 4800)
     want = batch.copy()
     want[ROWS] = table[TAKEN]
     np.testing.assert_array_equal(machine.take(addresses[2]), want)
@@ -62,7 +62,7 @@ def test_rows_are_gathered_from_slots(machine: Machine) -> None:
 def test_rows_are_scattered_to_slots(machine: Machine) -> None:
     table, batch = noise(5, 300, 4), noise(4, 300, 4, seed=1)
     addresses = [machine.put(each) for each in (table, SLOTS, batch)]
-    machine.kernels.scatter_rows(machine.stream, *addresses, rows=4, row_bytes=4800)
+    machine.kernels.scatter_rows(machine.stream, addresses[0], addresses[1], addresses[2], 4, 4800)
     want = table.copy()
     want[TAKEN] = batch[ROWS]
     np.testing.assert_array_equal(machine.take(addresses[0]), want)
@@ -70,7 +70,7 @@ def test_rows_are_scattered_to_slots(machine: Machine) -> None:
 
 def test_rows_that_do_not_fall_on_words_are_refused(machine: Machine) -> None:
     with pytest.raises(ValueError, match="rows of 18 bytes"):
-        machine.kernels.gather_rows(machine.stream, 0, 0, 0, rows=1, row_bytes=18)
+        machine.kernels.gather_rows(machine.stream, 0, 0, 0, 1, 18)
 
 
 def test_a_ring_keeps_the_past(machine: Machine) -> None:
@@ -83,10 +83,10 @@ def test_a_ring_keeps_the_past(machine: Machine) -> None:
     machine.kernels.ring_reset(machine.stream, ring, heads, everybody, machine.put(rest), 5, size)
     slots, past = machine.put(SLOTS), {slot: [rest] * length for slot in range(5)}
     for step in range(length + 5):
-        values = noise(4, width, seed=step)
-        machine.kernels.ring_push(machine.stream, ring, heads, slots, machine.put(values), 4, size)
+        values = noise(4, width + 2, seed=step)
+        machine.kernels.ring_push(machine.stream, ring, heads, slots, machine.put(values), 4, width + 2, size)
         for row, slot in zip(ROWS, TAKEN, strict=True):
-            past[slot] = [*past[slot][1:], values[row]]
+            past[slot] = [*past[slot][1:], values[row, :width]]
     history = machine.put(np.zeros((5, length, width), np.float32))
     machine.kernels.ring_window(machine.stream, ring, heads, everybody, history, 5, size)
     np.testing.assert_array_equal(machine.take(history), [past[slot] for slot in range(5)])
@@ -101,19 +101,21 @@ def test_a_ring_keeps_the_past(machine: Machine) -> None:
 def test_keypoints_of_live_portrait(machine: Machine) -> None:
     canonical, exp = noise(3, 21, 3), noise(3, 21, 3, seed=1)
     rotation, t, scale = noise(3, 3, 3, seed=2), noise(3, 3, seed=3), noise(3, 1, seed=4)
-    addresses = [machine.put(each) for each in (canonical, rotation, exp, t, scale, np.zeros_like(canonical))]
-    machine.kernels.keypoints_live_portrait(machine.stream, *addresses, rows=3, count=21)
+    k, r, e, shift, size = (machine.put(each) for each in (canonical, rotation, exp, t, scale))
+    placed = machine.put(np.zeros_like(canonical))
+    machine.kernels.keypoints_live_portrait(machine.stream, k, r, e, shift, size, placed, 3, 21)
     want = scale[..., None] * (canonical @ rotation + exp) + (t * [1, 1, 0])[:, None]
-    np.testing.assert_allclose(machine.take(addresses[-1]), want, atol=2e-6)
+    np.testing.assert_allclose(machine.take(placed), want, atol=2e-6)
 
 
 def test_keypoints_of_face_vid2vid(machine: Machine) -> None:
     canonical, exp = noise(3, 15, 3), noise(3, 15, 3, seed=1)
     rotation, t = noise(3, 3, 3, seed=2), noise(3, 3, seed=3)
-    addresses = [machine.put(each) for each in (canonical, rotation, exp, t, np.zeros_like(canonical))]
-    machine.kernels.keypoints_face_vid2vid(machine.stream, *addresses, rows=3, count=15)
+    k, r, e, shift = (machine.put(each) for each in (canonical, rotation, exp, t))
+    placed = machine.put(np.zeros_like(canonical))
+    machine.kernels.keypoints_face_vid2vid(machine.stream, k, r, e, shift, placed, 3, 15)
     want = np.einsum("bij,bkj->bki", rotation, canonical) + t[:, None] + exp
-    np.testing.assert_allclose(machine.take(addresses[-1]), want, atol=2e-6)
+    np.testing.assert_allclose(machine.take(placed), want, atol=2e-6)
 
 
 def picture(rows: int, height: int, width: int) -> Array:
