@@ -20,7 +20,7 @@ from networks.warping import Warping
 OFFSET_DEGREES: Final = 99.0
 _PI: Final = 3.14
 """The published weights were trained with this one."""
-_DECODER: Final = "decoder."
+DECODER: Final = "decoder."
 _WARPING: Final = ("dense_motion_network.", "third.", "fourth.")
 
 
@@ -56,8 +56,8 @@ def parts(published: Mapping[str, Tensor]) -> Parts:
     """The state dict of the published SPADE generator, taken apart."""
     sorted_out = Parts({}, {}, {})
     for name, value in published.items():
-        if name.startswith(_DECODER):
-            sorted_out.generator[name.removeprefix(_DECODER)] = value
+        if name.startswith(DECODER):
+            sorted_out.generator[name.removeprefix(DECODER)] = value
         elif name.startswith(_WARPING):
             sorted_out.warping[name] = value
         else:
@@ -88,15 +88,15 @@ def keypoints(canonical: Tensor, pose: Pose, exp: Tensor) -> Tensor:
 
 
 class FaceVid2Vid(nn.Module):
-    """The networks and the order in which they run."""
+    """The networks and the order in which they run; `reduced` and `middle` tell variants of the checkpoints apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, reduced: bool = True, middle: int = 6) -> None:
         super().__init__()
-        self.detector = KeypointDetector()
+        self.detector = KeypointDetector(reduced)
         self.pose = HeadPoseEstimator()
         self.appearance = Appearance()
         self.warping = Warping(KEYPOINTS)
-        self.generator = SpadeGenerator(upscale=1)
+        self.generator = SpadeGenerator(upscale=1, middle=middle)
 
     def load_generator(self, published: Mapping[str, Tensor]) -> None:
         """Take the parameters of the published generator."""

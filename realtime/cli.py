@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         avatar_command = import_module("realtime.avatar_command")
         avatar_command.add_arguments(avatar_parser)
         avatar_parser.set_defaults(run=avatar_command.run)
+    import_parser = commands.add_parser("import", help="check and convert checkpoints of the full-size networks")
+    if asked == ["import"]:
+        import_command = import_module("realtime.import_command")
+        import_command.add_arguments(import_parser)
+        import_parser.set_defaults(run=import_command.run)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))
