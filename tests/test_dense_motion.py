@@ -27,10 +27,10 @@ def following(proposal: int, keypoints: int) -> DenseMotion:
     with torch.device("meta"):
         network = DenseMotion(keypoints)
     network.compress, network.norm = nn.Conv3d(32, 4, 1), nn.BatchNorm3d(4)
-    network.hourglass = Told()
+    network.hourglass = Told()  # type: ignore[assignment]
     network.mask = nn.Conv3d(Told.channels, 1 + keypoints, 1)
     network.occlusion = nn.Conv2d(Told.channels * SIZE[0], 1, 1)
-    nn.init.zeros_(network.occlusion.bias)
+    network.occlusion.bias = nn.Parameter(torch.zeros(1))
     network.mask.bias = nn.Parameter(nn.functional.one_hot(torch.tensor(proposal), 1 + keypoints) * 50.0)
     return network.eval()
 
@@ -77,8 +77,8 @@ def test_what_is_hidden_is_dimmed() -> None:
     torch.manual_seed(0)
     with torch.device("meta"):
         network = Warping(2)
-    network.third = nn.Identity()
-    network.fourth = nn.Identity()
+    network.third = nn.Identity()  # type: ignore[assignment]
+    network.fourth = nn.Identity()  # type: ignore[assignment]
     feature, occlusion = torch.randn(1, 32, *SIZE), torch.rand(1, 1, *SIZE[1:])
     places = volume_grid.identity(feature)[None] * 0.5
     moved = network.move(feature, places, occlusion)

@@ -42,7 +42,7 @@ def test_without_condition_a_norm_leaves_mean_0_and_variance_1() -> None:
     norm = Spade(3, hidden=2)
     for layer in (norm.mlp_gamma, norm.mlp_beta):
         nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
+        layer.bias = nn.Parameter(torch.zeros(3))
     normal = norm.eval()(torch.randn(2, 3, 8, 8) * 5 + 2, torch.randn(2, CHANNELS, 8, 8))
     torch.testing.assert_close(normal.mean((2, 3)), torch.zeros(2, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(normal.var((2, 3), unbiased=False), torch.ones(2, 3), atol=1e-4, rtol=0)
