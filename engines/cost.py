@@ -52,11 +52,13 @@ class CostCurve:
         return self.seconds[bisect_left(self.buckets, count)]
 
     def learn(self, count: int, seconds: float) -> "CostCurve":
-        """The curve after one more batch of `count`, which took `seconds`."""
+        """The curve after one more batch of `count`, which took `seconds`. It goes on ascending: no batch costs less
+        than a smaller one."""
         index = bisect_left(self.buckets, count)
-        costs = list(self.seconds)
-        costs[index] += _LEARNING * (seconds - costs[index])
-        return replace(self, seconds=tuple(costs))
+        cost = self.seconds[index] + _LEARNING * (seconds - self.seconds[index])
+        smaller = (min(each, cost) for each in self.seconds[:index])
+        larger = (max(each, cost) for each in self.seconds[index + 1 :])
+        return replace(self, seconds=(*smaller, cost, *larger))
 
     def response(self, sessions: int, workers: int = 1) -> float:
         """The longest that one of `sessions` waits for its picture, whatever their phases: seconds from its voice to

@@ -96,7 +96,13 @@ def create_app(
             )
             scheduler.expect(costs.curve)
             sessions.admit(costs.capacity(settings.slack, workers.count, settings.worker_count))
-            logger.info("%s: this machine carries %d calls", costs, sessions.placement.capacity)
+            logger.info(
+                "this machine carries %d calls: drawing takes %.1f ms on each of %d threads, encoding %.1f ms",
+                sessions.placement.capacity,
+                costs.curve.seconds[0] * 1000,
+                workers.count,
+                costs.encode * 1000,
+            )
         workers.start()
         monitor = asyncio.create_task(resources.monitor.run())
         try:

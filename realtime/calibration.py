@@ -3,6 +3,8 @@
 import itertools
 import math
 import time
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import median
@@ -10,6 +12,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.cost import SHARE, CostCurve
 from engines.media import FRAME_TICKS, STEP, AudioChunk
@@ -48,7 +51,7 @@ def measure(engine: Engine, avatar: Any, perform: Perform, buckets: tuple[int, .
             list(executor.map(lambda bench: bench.draw(size), benches))
 
         curve = CostCurve.measure(draw, buckets, _REPEATS)
-    return Costs(curve, median(bench.encode() for bench in benches for _ in range(_REPEATS)))
+    return Costs(curve, median(itertools.chain.from_iterable(bench.encode() for bench in benches)))
 
 
 class _Bench:
@@ -59,14 +62,14 @@ class _Bench:
         self._scheduler = Scheduler(CostCurve.unknown(buckets))
         self._seats = [self._scheduler.join(engine.open(avatar, seed=seed), self._keep) for seed in range(buckets[-1])]
         self._encoder = Vp8Encoder(1_000_000)
-        self._planes: Any = None
+        self._pictures: deque[NDArray[np.uint8]] = deque(maxlen=_REPEATS)
         self._now = itertools.count()
 
     def _keep(self, outcome: Outcome) -> None:
         if outcome.failure is not None:
             raise outcome.failure
         assert outcome.frame is not None
-        self._planes = outcome.frame.planes
+        self._pictures.append(outcome.frame.planes.copy())
 
     def draw(self, size: int) -> None:
         index = next(self._now)
@@ -76,8 +79,9 @@ class _Bench:
         turns = self._scheduler.take(0.0)
         self._scheduler.finish(turns, self._perform(turns), 0.0, 0.0)
 
-    def encode(self) -> float:
-        """Seconds for the newest picture."""
-        begun = time.perf_counter()
-        self._encoder.encode(av.VideoFrame.from_ndarray(self._planes, format="yuv420p"))
-        return time.perf_counter() - begun
+    def encode(self) -> Iterator[float]:
+        """Seconds for each of the last pictures."""
+        for planes in self._pictures:
+            begun = time.perf_counter()
+            self._encoder.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p"))
+            yield time.perf_counter() - begun

@@ -113,7 +113,6 @@ class House:
         self.scheduler = Scheduler(curve, lambda size, late: self.batches.append(size))
         self.batches: list[int] = []
         self.callers: list[SimulatedCaller] = []
-        self.slow = 1.0
         self._curve = curve
         self._idle = workers
         self._busy: set[Seat] = set()
@@ -145,7 +144,7 @@ class House:
         assert self._busy.isdisjoint(seats), "two workers at one pipeline"
         self._busy.update(seats)
         self._idle -= 1
-        seconds = self._curve.cost(drawn) * self.slow * self.rng.uniform(*self._factors) if drawn else 0.0
+        seconds = self._curve.cost(drawn) * self.rng.uniform(*self._factors) if drawn else 0.0
         outcomes = perform_each(turns)
 
         def done() -> None:

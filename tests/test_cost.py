@@ -50,7 +50,10 @@ def test_a_curve_follows_what_batches_take() -> None:
     for _ in range(60):
         curve = curve.learn(3, 0.02)
     assert curve.cost(4) == pytest.approx(0.02, rel=0.01)
-    assert (curve.cost(2), curve.cost(8)) == (0.006, 0.017)
+    assert (curve.cost(2), curve.cost(8), curve.cost(16)) == (0.006, pytest.approx(0.02, rel=0.01), 0.032)
+    for _ in range(60):
+        curve = curve.learn(3, 0.005)
+    assert (curve.cost(1), curve.cost(2)) == (0.004, curve.cost(4)) and curve.cost(4) == pytest.approx(0.005, rel=0.01)
 
 
 def test_measuring_asks_for_every_bucket() -> None:

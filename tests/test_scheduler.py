@@ -101,15 +101,17 @@ def test_nobody_freezes_where_no_picture_can_be_in_time() -> None:
     assert min(counts) >= SECONDS / 0.07 / 3 - 2 and max(caller.standstill for caller in house.callers) < 0.3
 
 
-def test_a_machine_that_slows_down_is_noticed() -> None:
-    """Costs that grow by half: what is begun is what can be in time at the new price."""
-    house = House(HEAVY, 1, seed=0)
-    for phase in spread(house, 24):
-        house.call(phase, 2 * SECONDS)
-    house.at(SECONDS, lambda: setattr(house, "slow", 1.5))
-    house.run(2 * SECONDS)
-    shares = [caller.in_time / caller.asked for caller in house.callers]
-    assert min(shares) > 0.45
+@pytest.mark.parametrize(("curve", "workers"), HOUSES)
+def test_costs_that_nobody_measured_are_learned(curve: CostCurve, workers: int) -> None:
+    shares = []
+    for expected in (curve, CostCurve.unknown(curve.buckets)):
+        house = House(curve, workers, seed=0, factors=(0.6, 1.25))
+        house.scheduler.expect(expected)
+        for phase in spread(house, 2 * curve.capacity(STEP, workers) + 1):
+            house.call(phase, 2 * SECONDS)
+        house.run(2 * SECONDS)
+        shares.append(np.mean([caller.in_time / caller.asked for caller in house.callers]))
+    assert shares[1] > 0.9 * shares[0]
 
 
 def test_batches_fill_up_with_the_house() -> None:
