@@ -161,12 +161,11 @@ def speech(folder: Path) -> Published | None:
 
     Raises CannotImport if it describes one with parts that are not supported.
     """
-    try:
-        described = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
+    described = _json(folder / "config.json")
+    if described.get("model_type") not in KINDS:
         return None
-    if not isinstance(described, dict) or described.get("model_type") not in KINDS:
-        return None
+    heard = _json(folder / "preprocessor_config.json")
+    described |= {key: heard[key] for key in ("do_normalize",) if key in heard}
     try:
         with torch.device("meta"):
             network = Hubert(SpeechConfig.of(described))
@@ -182,6 +181,15 @@ def speech(folder: Path) -> Published | None:
         _stated_licence(folder),
         {"config.json": json.dumps(described, indent=1)},
     )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """An object in a file; an empty one if there is none."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _stated_licence(folder: Path) -> str:

@@ -46,10 +46,15 @@ class SpeechConfig:
     epsilon: float
     position_kernel: int
     position_groups: int
+    normalised: bool
+    """Whether it was trained on speech of mean 0 and variance 1."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "SpeechConfig":
-        """From the contents of a `config.json`. Raises ValueError for another kind of network, or an unknown part."""
+        """From a `config.json`, and what a `preprocessor_config.json` adds to it.
+
+        Raises ValueError for another kind of network, or an unknown part.
+        """
         if (kind := config.get("model_type")) not in KINDS:
             raise ValueError(f"config.json is about {kind!r}, not one of {', '.join(KINDS)}")
         if other := [f"{key} {config[key]!r}" for key, only in _UNSUPPORTED.items() if config.get(key, only) != only]:
@@ -69,6 +74,7 @@ class SpeechConfig:
             epsilon=config.get("layer_norm_eps", 1e-5),
             position_kernel=config["num_conv_pos_embeddings"],
             position_groups=config["num_conv_pos_embedding_groups"],
+            normalised=config.get("do_normalize", True),
         )
         field, stride = 1, 1
         for kernel, step in zip(made.kernels, made.strides, strict=True):
