@@ -142,6 +142,11 @@ class _Step(Generic[Bucket]):
         self._buckets: list[Bucket] = []
 
     @property
+    def buckets(self) -> tuple[int, ...]:
+        """Numbers of sessions that it has plans for."""
+        return tuple(bucket.rows for bucket in self._buckets)
+
+    @property
     def largest(self) -> int:
         """Sessions that it serves at once."""
         return self._buckets[-1].rows

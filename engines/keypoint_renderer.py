@@ -4,7 +4,8 @@ Once per avatar its picture becomes a volume of features and a `KeypointFace`. P
 face (`engines.expression_transfer`), its keypoints say where the volume goes, and the generator paints it.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,11 +69,29 @@ class Looker:
         return self._faces.decode(outputs)
 
 
+class KeypointSources:
+    """Sources of avatars by what they show, for all sessions; safe to call from any thread."""
+
+    def __init__(self, encode: Callable[[Avatar], KeypointSource]) -> None:
+        self._encode = encode
+        self._sources: dict[str, KeypointSource] = {}
+        self._encoding = threading.Lock()
+
+    def get(self, avatar: Avatar) -> KeypointSource:
+        """Encode `avatar` the first time it is asked for."""
+        if (source := self._sources.get(avatar.content_hash)) is not None:
+            return source
+        with self._encoding:
+            if avatar.content_hash not in self._sources:
+                self._sources[avatar.content_hash] = self._encode(avatar)
+            return self._sources[avatar.content_hash]
+
+
 class KeypointRenderer:
     """One request of every network, used by one thread at a time; it draws as many at once as the networks take."""
 
     def __init__(self, family: Family, backend: Backend, models: Path, transfer: ExpressionTransfer) -> None:
-        self._family, self._transfer = family, transfer
+        self.family, self._transfer = family, transfer
         self._look = Looker(family, backend, models)
         self._appearance, self._warping, self._generator = (
             family.load(backend, models, name) for name in ("appearance", "warping", "generator")
@@ -83,11 +102,11 @@ class KeypointRenderer:
         """Look at an avatar's picture, once."""
         face = self._look(avatar.picture)
         volume = self._appearance.run({"picture": small(avatar.picture)})["volume"].copy()
-        return KeypointSource(volume, face, self._family.faces.keypoints(face))
+        return KeypointSource(volume, face, self.family.faces.keypoints(face))
 
     def drive(self, source: KeypointSource, motion: Motion) -> FloatArray:
         """Where the motion puts the source's keypoints, float32 (K, 3)."""
-        driven = self._family.faces.keypoints(source.face.moved(self._transfer(motion)))
+        driven = self.family.faces.keypoints(source.face.moved(self._transfer(motion)))
         if self._stitching is None:
             return driven
         both = np.concatenate([source.keypoints.ravel(), driven.ravel()])[None]
@@ -99,6 +118,10 @@ class KeypointRenderer:
     def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3)."""
         return self.render_all([source], [motion])[0]
+
+    def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
+        """The same as I420 planes, uint8 (768, 512)."""
+        return np.asarray(cv2.cvtColor(self.render(source, motion), cv2.COLOR_RGB2YUV_I420), np.uint8)
 
     def render_all(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> list[NDArray[np.uint8]]:
         """A picture for each source and its motion, in one batch."""

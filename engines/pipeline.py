@@ -16,6 +16,7 @@ from engines.audio2exp import Audio2Exp
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.controls import Controls
+from engines.drawing import Drawing
 from engines.drive import UNDRIVEN, Drive
 from engines.features import CHUNK_SAMPLES, AudioFeatures, FeatureState
 from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, VideoFrame
@@ -37,12 +38,15 @@ def _hear_silence(features: AudioFeatures) -> FeatureState:
 
 
 class Engine:
-    """Networks loaded once per process, and the sources of the avatars that were shown."""
+    """Networks loaded once per process, and the sources of the avatars that were shown.
 
-    def __init__(self, backend: Backend, weights: Path = WEIGHTS) -> None:
+    `backend` runs the compact networks in `weights`; they draw too, unless another `drawing` is given.
+    """
+
+    def __init__(self, backend: Backend, weights: Path = WEIGHTS, drawing: Drawing | None = None) -> None:
         self.backend = backend
         self.weights = weights
-        self.sources = SourceCache(backend, weights)
+        self.drawing = drawing or Drawing(SourceCache(backend, weights), lambda: Renderer(backend, weights))
         self.silence = _hear_silence(AudioFeatures(backend.load(weights / AUDIO_FEATURES)))
 
     @classmethod
@@ -52,7 +56,7 @@ class Engine:
 
     def prepare(self, avatar: Avatar) -> None:
         """Encode `avatar`, so that no picture has to wait for it."""
-        self.sources.get(avatar)
+        self.drawing.sources.get(avatar)
 
     def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> "Pipeline":
         """A pipeline for one session. Raises `ValueError` for a lookahead that the networks have no head for."""
@@ -80,11 +84,11 @@ class Pipeline:
         self.avatar = avatar
         self.scene: Scene | None = None
         self.epoch = 0
-        self._sources = engine.sources
+        self._sources = engine.drawing.sources
         self._silence = engine.silence
         self._features = AudioFeatures(engine.backend.load(engine.weights / AUDIO_FEATURES))
         self._audio2exp = Audio2Exp(engine.backend.load(engine.weights / "audio2exp.onnx"), lookahead_ms)
-        self._renderer = Renderer(engine.backend, engine.weights)
+        self._renderer = engine.drawing.open()
         self._composer = MotionComposer()
         self._motion = self._composer.start(seed)
         self._forget()

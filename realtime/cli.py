@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+from engines.workers import Perform, perform_each
 from realtime.engine import Avatars, Engine, Maker
 from realtime.settings import Settings
 
@@ -35,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import_command = import_module("realtime.import_command")
         import_command.add_arguments(import_parser)
         import_parser.set_defaults(run=import_command.run)
+    build_parser = commands.add_parser("build", help="compile the networks for this machine's GPU")
+    if asked == ["build"]:
+        build_command = import_module("realtime.build_command")
+        build_command.add_arguments(build_parser)
+        build_parser.set_defaults(run=build_command.run)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))
@@ -50,23 +56,31 @@ def serve(parsed: argparse.Namespace) -> int:
         settings = Settings.load(parsed)
         # The networks take a moment to load: a wrong flag is told without them.
         from engines import avatar
-        from engines.pipeline import Engine as Networks
         from engines.portrait_pack import AvatarMaker, user_folder
+        from realtime.networks import load_networks
 
         maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
-        return run(settings, Networks.load(), avatar, maker)
+        networks = load_networks(settings)
+        return run(settings, networks.engine, avatar, maker, networks.perform, networks.buckets)
     except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2
 
 
-def run(settings: Settings, engine: Engine, avatars: Avatars, maker: Maker | None = None) -> int:
-    """Serve with this engine until Ctrl-C."""
+def run(
+    settings: Settings,
+    engine: Engine,
+    avatars: Avatars,
+    maker: Maker | None = None,
+    perform: Perform = perform_each,
+    buckets: tuple[int, ...] = (1,),
+) -> int:
+    """Serve with this engine until Ctrl-C (see `realtime.app.create_app`)."""
     import uvicorn
 
     from realtime.app import create_app
 
-    app = create_app(settings, engine, avatars, maker)
+    app = create_app(settings, engine, avatars, maker, perform=perform, buckets=buckets)
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     config = uvicorn.Config(
         app,

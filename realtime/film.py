@@ -19,7 +19,10 @@ _BT601: Final = {"color_range": 1, "colorspace": 6, "color_primaries": 1, "color
 
 
 class Film:
-    """A video file being written, of `size` (width, height): H.264 at 25 frames a second, AAC at 48 kHz, the index in front where there is one."""
+    """A video file being written: H.264 at 25 frames a second, AAC at 48 kHz, the index in front where there is one.
+
+    `size` is the pictures' width and height.
+    """
 
     def __init__(self, path: Path, layout: str, size: tuple[int, int] = (FRAME_SIZE, FRAME_SIZE)) -> None:
         format = FORMATS[path.suffix.lower()]

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,15 +25,15 @@ from engines.avatar import Avatar, UnknownAvatar, list_avatars, load_avatar
 from engines.controls import MAX_ALPHA, MAX_STYLE, Controls
 from engines.emotion import EMOTIONS
 from engines.media import FRAME_RATE, FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk
-from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import Engine
 from engines.portrait_pack import user_folder
 from engines.scene import Scene
 from realtime.engine import Pipeline
 from realtime.expression_table import ExpressionTable
 from realtime.film import FORMATS, Film
+from realtime.networks import NoNetworks, load_networks
 from realtime.resampler import ResamplerState, resample
-from realtime.settings import LOOKAHEADS_MS, Settings
+from realtime.settings import LOOKAHEADS_MS, RENDERERS, Settings
 
 _CHUNK_TICKS: Final = MEDIA_RATE // 50
 
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"video to write: {', '.join(FORMATS)}")
     parser.add_argument("--expressions", type=Path, metavar="FILE", help="table to write: every frame's coefficients")
     parser.add_argument("--avatar", default="", metavar="NAME", help="who speaks (default: the first avatar)")
+    parser.add_argument("--renderer", choices=RENDERERS, default="", help="networks that draw (default: compact)")
     parser.add_argument("--scene", action="store_true", help="show all of the photo that the avatar was made of")
     parser.add_argument("--alpha", type=float, default=1.0, help=f"mouth opening, 0 to {MAX_ALPHA} (default: 1)")
     parser.add_argument(
@@ -93,11 +94,10 @@ def run(args: argparse.Namespace) -> int:
         except (UnknownAvatar, ValueError) as error:
             raise RenderError(str(error)) from error
         with open_voice(audio) as (voice, seconds):
-            engine = Engine.load(backend=OpenVinoBackend(threads=os.cpu_count() or 1))
-            pipeline = engine.open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
+            pipeline = _load_engine(args.renderer).open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
             pipeline.controls, pipeline.scene = controls, scene
             render(voice, pipeline, outputs, seconds)
-    except RenderError as error:
+    except (RenderError, NoNetworks) as error:
         print(f"visavis render: {error}", file=sys.stderr)
         return 2
     except (OSError, FFmpegError) as error:
@@ -105,6 +105,18 @@ def run(args: argparse.Namespace) -> int:
         print(f"visavis render: {written} could not be written: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _load_engine(renderer: str) -> Engine:
+    settings = Settings.load()
+    settings = replace(settings, renderer=renderer or settings.renderer)
+    return load_networks(settings, threads=os.cpu_count() or 1, progress=_tell_measuring).engine
+
+
+def _tell_measuring(share: float) -> None:
+    if sys.stderr.isatty():
+        end = "" if share < 1 else "\n"
+        print(f"\rshowing our motions to the networks, once: {share:4.0%}", end=end, file=sys.stderr, flush=True)
 
 
 def _emotion(text: str) -> tuple[str, float]:

@@ -12,6 +12,8 @@ from typing import Any, Final, Self
 from engines.media import MEDIA_RATE
 
 LOOKAHEADS_MS: Final = (0, 80, 160)
+RENDERERS: Final = ("compact", "live_portrait", "face_vid2vid")
+DEVICES: Final = ("auto", "cpu", "gpu")
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -24,10 +26,14 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on; browsers give a microphone to localhost and HTTPS only")
     port: int = _setting(8000, "TCP port of the page and of the signalling")
-    max_sessions: int = _setting(
-        0, "most calls at a time (default: as many as this machine was found to carry)"
-    )
+    max_sessions: int = _setting(0, "most calls at a time (default: as many as this machine was found to carry)")
     avatar: str = _setting("", "avatar that appears when the page does not ask for one (default: the first)")
+    renderer: str = _setting("compact", "networks that draw: compact, or imported ones: live_portrait, face_vid2vid")
+    device: str = _setting(
+        "auto", "where they run: cpu, gpu, or auto (full-size networks on the GPU, compact on the CPU)"
+    )
+    models: str = _setting("", "folder of imported networks (default: XDG's data folder, visavis/models)")
+    plans: str = _setting("", "folder of plans built for the GPU (default: XDG's cache, visavis/plans)")
     lookahead_ms: int = _setting(80, "how much of the coming sound the lips may hear: 0, 80 or 160")
     compute_ms: int = _setting(40, "time allowed for making one picture; less is faster, too little makes them late")
     jitter_min_ms: int = _setting(20, "least delay of the microphone's jitter buffer")
@@ -51,6 +57,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.lookahead_ms not in LOOKAHEADS_MS:
             raise ValueError(f"lookahead_ms is {self.lookahead_ms}: choose one of {LOOKAHEADS_MS}")
+        if self.renderer not in RENDERERS:
+            raise ValueError(f"renderer is {self.renderer!r}: choose one of {', '.join(RENDERERS)}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device is {self.device!r}: choose one of {', '.join(DEVICES)}")
         if self.max_sessions < 0:
             raise ValueError(f"max_sessions is {self.max_sessions}: choose 0 (as many as can be) or more")
         if not 0 < self.jitter_min_ms <= self.jitter_max_ms <= 500:

@@ -2,13 +2,14 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from engines.cost import BUCKETS, CostCurve
-from engines.media import MotionFrame, VideoFrame
-from engines.scheduler import Outcome, Scheduler, Turn
-from engines.workers import Workers, perform_each
+from engines.media import AudioChunk, MotionFrame, VideoFrame
+from engines.scheduler import Outcome, Pipeline, Scheduler, Turn
+from engines.workers import Workers, perform_each, perform_together
 from tests.simulation import SilentPipeline
 from tests.test_scheduler import step
 
@@ -43,6 +44,32 @@ def test_two_workers_draw_two_faces_at_the_same_time() -> None:
     workers.close()
     assert all(outcome.frame is not None for outcome in outcomes)
     assert sorted(pipelines[0].threads + pipelines[1].threads) == sorted(prepared)
+
+
+class Deaf(SilentPipeline):
+    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
+        raise ValueError("no ear")
+
+
+def test_all_that_is_to_be_drawn_is_drawn_at_once_and_who_fails_fails_alone() -> None:
+    scheduler = Scheduler(CostCurve(BUCKETS, (0.0,) * len(BUCKETS)))
+    done: dict[str, Outcome] = {}
+    pipelines = {"one": SilentPipeline(), "deaf": Deaf(), "unseen": SilentPipeline(), "two": SilentPipeline()}
+    for name, pipeline in pipelines.items():
+        seat = scheduler.join(pipeline, partial(done.__setitem__, name), draws=name != "unseen")
+        seat.push(step(0, 1.0))
+    batches: list[list[object]] = []
+
+    def draw_all(work: Sequence[tuple[Pipeline, MotionFrame]]) -> list[VideoFrame]:
+        batches.append([pipeline for pipeline, _ in work])
+        return [pipeline.draw(moved) for pipeline, moved in work]
+
+    turns = scheduler.take(0.0)
+    scheduler.finish(turns, perform_together(draw_all)(turns), 0.0, 0.0)
+    assert len(batches) == 1 and set(map(id, batches[0])) == {id(pipelines["one"]), id(pipelines["two"])}
+    assert {name for name, outcome in done.items() if outcome.frame} == {"one", "two"}
+    assert isinstance(done["deaf"].failure, ValueError)
+    assert len(done["unseen"].motions) == 1
 
 
 def test_what_comes_while_a_batch_is_made_is_the_next_batch() -> None:

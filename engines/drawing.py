@@ -1,0 +1,36 @@
+"""What an engine draws with: the compact renderer, or one of the full-size families."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.avatar import Avatar
+from engines.media import Motion
+
+
+class Sources(Protocol):
+    """What is known of avatars, found out once. Safe to call from any thread."""
+
+    def get(self, avatar: Avatar) -> Any:
+        """The avatar's source, of the kind that the renderers of this drawing take."""
+
+
+class Renderer(Protocol):
+    """Draws for one thread at a time."""
+
+    def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+        """RGB picture, uint8 (512, 512, 3)."""
+
+    def step(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+        """The same as I420 planes, uint8 (768, 512)."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The sources of all sessions; `open` makes a renderer for one."""
+
+    sources: Sources
+    open: Callable[[], Renderer]

@@ -1,0 +1,128 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.avatar import Avatar, list_avatars, load_avatar
+from engines.drawing import Drawing
+from engines.expression import FloatArray
+from engines.expression_transfer import ExpressionTransfer
+from engines.full_size import Gallery, family_transfer, full_size_drawing
+from engines.keypoint_renderer import LIVE_PORTRAIT, KeypointSources
+from engines.landmarks import Crop
+from engines.media import Motion, MotionFrame
+from engines.scene import Scene
+from tests.test_keypoint_renderer import SmallNetworks, jaw, opening
+
+
+@dataclass
+class SmallStep:
+    """Shows how bright each volume is and how far its first keypoint went."""
+
+    kept: dict[int, float] = field(default_factory=dict)
+    batches: list[int] = field(default_factory=list)
+
+    def keep(self, volume: FloatArray) -> int:
+        slot = next(slot for slot in range(100) if slot not in self.kept)
+        self.kept[slot] = float(volume.mean())
+        return slot
+
+    def drop(self, slot: int) -> None:
+        del self.kept[slot]
+
+    def draw(self, slots: Sequence[int], source: FloatArray, driving: FloatArray) -> NDArray[np.uint8]:
+        self.batches.append(len(slots))
+        planes = np.full((len(slots), 768, 512), 128, np.uint8)
+        for row, slot in enumerate(slots):
+            planes[row, :256] = round(self.kept[slot] * 255)
+            planes[row, 256:512] = round((driving[row, 0, 0] - source[row, 0, 0]) * 100)
+        return planes
+
+
+@dataclass
+class Shown:
+    avatar: Avatar
+    scene: Scene | None = None
+
+
+@pytest.fixture(scope="module")
+def avatars() -> list[Avatar]:
+    return [load_avatar(name) for name in list_avatars()[:3]]
+
+
+@pytest.fixture
+def drawing(tmp_path: Path) -> Drawing:
+    return full_size_drawing(LIVE_PORTRAIT, SmallNetworks(LIVE_PORTRAIT.faces), tmp_path, opening(LIVE_PORTRAIT))
+
+
+def moved(amount: float, time: int = 0) -> MotionFrame:
+    return MotionFrame(jaw(amount), time, 3)
+
+
+def test_everybody_gets_a_picture_of_the_own_avatar_and_motion(avatars: list[Avatar], drawing: Drawing) -> None:
+    step = SmallStep()
+    gallery = Gallery(drawing, step, places=8)
+    work = [(Shown(avatars[0]), moved(0.5, 10)), (Shown(avatars[1]), moved(1.0, 20)), (Shown(avatars[0]), moved(0, 30))]
+    frames = gallery.draw_all(work)
+    assert step.batches == [3] and len(step.kept) == 2
+    for frame, (shown, motion) in zip(frames, work, strict=True):
+        assert (frame.media_time, frame.epoch, frame.motion) == (motion.media_time, 3, motion.motion)
+        assert frame.planes[0, 0] == pytest.approx(shown.avatar.picture.mean(), abs=2)
+    assert [int(frame.planes[300, 0]) for frame in frames] == [20, 40, 0]
+
+
+def test_sources_that_were_not_shown_for_the_longest_make_room(avatars: list[Avatar], drawing: Drawing) -> None:
+    step = SmallStep()
+    gallery = Gallery(drawing, step, places=2)
+    for index in (0, 1, 0, 2, 0):
+        frame = gallery.draw_all([(Shown(avatars[index]), moved(0.0))])[0]
+        assert frame.planes[0, 0] == pytest.approx(avatars[index].picture.mean(), abs=2)
+    assert len(step.kept) == 2
+
+
+def test_a_scene_is_shown_around_the_face(avatars: list[Avatar], drawing: Drawing) -> None:
+    scene = Scene(np.full((400, 600, 3), 200, np.uint8), Crop(300, 200, 300))
+    (frame,) = Gallery(drawing, SmallStep(), places=2).draw_all([(Shown(avatars[0], scene), moved(1.0))])
+    picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
+    assert picture.shape == (400, 600, 3)
+    assert np.abs(picture[:, :100].astype(int) - 200).max() <= 2
+    assert picture[300, 300].max() < 60
+
+
+def test_a_transfer_is_measured_once(drawing: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = SmallNetworks(LIVE_PORTRAIT.faces)
+    drawn: list[Motion] = []
+
+    class Actor:
+        def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+            drawn.append(motion)
+            return np.zeros((512, 512, 3), np.uint8)
+
+        def step(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+            raise NotImplementedError
+
+    actors = replace(drawing, open=Actor)
+    shares: list[float] = []
+    first = family_transfer(LIVE_PORTRAIT, networks, tmp_path, actors, shares.append)
+    assert shares[-1] == 1.0 and shares == sorted(shares)
+    count = len(drawn)
+    again = family_transfer(LIVE_PORTRAIT, networks, tmp_path, actors)
+    assert isinstance(first, ExpressionTransfer) and np.array_equal(first.matrix, again.matrix)
+    assert len(drawn) == count > 4 * 60
+
+
+def test_a_source_is_encoded_once(avatars: list[Avatar]) -> None:
+    encoded: list[str] = []
+
+    def encode(avatar: Avatar) -> Any:
+        encoded.append(avatar.id)
+        return avatar.id
+
+    sources: Any = KeypointSources(encode)
+    assert [sources.get(avatar) for avatar in (*avatars, *avatars)] == [avatar.id for avatar in avatars] * 2
+    assert encoded == [avatar.id for avatar in avatars]
