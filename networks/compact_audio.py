@@ -26,7 +26,8 @@ def _mel(hertz: float) -> float:
 
 
 class LogMel(nn.Module):
-    """Log-mel spectrum every 10 ms, 0 for digital silence: pcm ``(B, n * 160)`` -> ``(B, bands, n)``."""
+    """Log-mel spectrum every 10 ms, 0 for digital silence: pcm ``(B, n * 160)`` -> ``(B, bands, n)``, the bands at
+    `centres` ``(bands,)`` in Hz."""
 
     def __init__(self, bands: int = 64, low: float = 60.0, high: float = 7800.0) -> None:
         super().__init__()
@@ -35,6 +36,7 @@ class LogMel(nn.Module):
         window = torch.hann_window(_WINDOW)
         fourier = torch.cat([torch.cos(phase) * window, -torch.sin(phase) * window])
         edges = 700 * (10 ** (torch.linspace(_mel(low), _mel(high), bands + 2) / 2595) - 1)
+        self.centres = edges[1:-1]
         bins = torch.arange(_WINDOW // 2 + 1) * (_RATE / _WINDOW)
         left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
         triangles = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
@@ -133,13 +135,19 @@ class CompactAudio(nn.Module):
 
     def forward(self, pcm: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Features, followed by the next state."""
-        samples, first, halve, *rest = state
-        x, samples = self.spectrum(pcm, samples)
-        x, first = self.first(x, first)
+        samples, *rest = state
+        mel, samples = self.spectrum(pcm, samples)
+        features, *rest = self.encode(mel, *rest)
+        return features, samples, *rest
+
+    def encode(self, mel: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """What follows the spectrum ``(B, bands, 2 n)``: features, and the state without the spectrum's."""
+        first, halve, *rest = state
+        x, first = self.first(mel, first)
         x, halve = self.halve(F.silu(self.first_norm(x)), halve)
         x = F.silu(self.halve_norm(x))
         blocks = []
         for block, past in zip(self.blocks, rest, strict=True):
             x, past = block(x, past)
             blocks.append(past)
-        return self.last_norm(x).transpose(1, 2), samples, first, halve, *blocks
+        return self.last_norm(x).transpose(1, 2), first, halve, *blocks

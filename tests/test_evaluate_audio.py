@@ -12,6 +12,7 @@ from training.evaluate_audio import (
     JAW,
     Speaker,
     closures_seen,
+    conditions,
     correlation,
     disturbances,
     lag,
@@ -99,6 +100,13 @@ def test_the_shipped_networks_follow_a_voice_they_never_heard(speaker: Speaker, 
     assert result.opening > 0.75
     assert abs(result.lag) < 10
     assert result.recall > 0.75 and result.false_closures < 1.0
+
+
+@pytest.mark.parametrize("name", ["-18 dB", "+20 dB", "mains at -35 dBFS on an offset", "telephone (mu-law)"])
+def test_the_shipped_networks_follow_it_through_poor_microphones(speaker: Speaker, voice: Speech, name: str) -> None:
+    result = score(speaker.speak(speaker.hear(conditions(samples(voice))[name]), 80), voice)
+    assert result.opening > 0.7 and abs(result.lag) < 15
+    assert result.recall > 0.7 and result.false_closures < 1.2
 
 
 def test_the_shipped_networks_rest_without_speech(speaker: Speaker, voice: Speech) -> None:

@@ -157,20 +157,27 @@ def disturbances(speech: Speech, seconds: float = 20.0) -> dict[str, FloatArray]
 
 
 def conditions(pcm: FloatArray) -> dict[str, FloatArray]:
-    """The same speech in noise, from afar, through narrow lines, quieter and louder."""
+    """The same speech (-23 dBFS) in noise, from afar, through narrow lines, quieter, louder and clipped."""
     white = np.random.default_rng(0).standard_normal(len(pcm)).astype(np.float32) * np.float32(augment.SPEECH_LEVEL)
     tail = np.random.default_rng(1).standard_normal(int(0.3 * SPEECH_RATE)).astype(np.float32)
     tail *= np.exp(-6.9 * np.arange(len(tail)) / len(tail)).astype(np.float32)
     tail *= np.float32(10 ** (-3 / 20) / np.sqrt((tail**2).sum()))
     narrow = signal.resample_poly(signal.resample_poly(pcm, 1, 2), 2, 1)[: len(pcm)]
+    coloured = beds.noise(np.random.default_rng(5), 1, len(pcm))[0] * np.float32(augment.SPEECH_LEVEL * 10**-0.5)
+    mains = np.sin(2 * np.pi * 50 / SPEECH_RATE * np.arange(len(pcm))).astype(np.float32) * np.float32(0.025)
     return {
         "white noise, 20 dB": pcm + white * np.float32(0.1),
         "white noise, 10 dB": pcm + white * np.float32(10**-0.5),
+        "coloured noise, 10 dB": pcm + coloured,
+        "mains at -35 dBFS on an offset": pcm + mains + np.float32(0.05),
         "band of 8 kHz rate": narrow.astype(np.float32),
+        "telephone (mu-law)": augment.telephone(pcm),
         "reverberation of 0.3 s, 3 dB down": pcm + signal.fftconvolve(pcm, tail)[: len(pcm)].astype(np.float32),
         "Opus, 16 kbit/s": augment.opus(pcm, 16_000),
         "-18 dB": pcm * np.float32(10 ** (-18 / 20)),
+        "-27 dB": pcm * np.float32(10 ** (-27 / 20)),
         "+9 dB": np.clip(pcm * np.float32(10 ** (9 / 20)), -1, 1),
+        "+20 dB": np.clip(pcm * np.float32(10), -1, 1),
     }
 
 
@@ -281,9 +288,9 @@ sounds that are easily confused (m and n, p at the ends, v, w, dh), and from non
 rule-based articulation teacher with exact sound timings (`training/speech/teacher.py`).
 
 Applied at generation: pitch and tempo, swaying tempo, formants moved without the pitch, breath up to a whisper, pauses
-before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: equaliser,
-gain, noise, music, breathing, knocks, tones and babble, under the voice and alone. No recording of a person is used
-beyond those that the voices were made from, and no audio ships.""",
+before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: rooms, noise,
+music, breathing, knocks, tones, hum and babble, under the voice and alone; equaliser, low cut, narrow bands and gain
+over both. No recording of a person is used beyond those that the voices were made from, and no audio ships.""",
         "Training": f"""
 Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
 {record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU

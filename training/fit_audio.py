@@ -23,6 +23,7 @@ from networks.compact_audio import CompactAudio
 from training.fitting import save_checkpoint
 from training.speech.batches import HISTORY_FRAMES, Batch, draw
 from training.speech.dataset import Speech
+from training.speech.disguise import disguised
 from training.speech.phonemes import BILABIALS, LIKE_BILABIALS, SYMBOLS
 
 CHANNEL_WEIGHTS: Final = {"jawOpen": 1.5, "mouthClose": 2.5, "mouthRollLower": 1.5, "mouthSmile": 0.7}
@@ -32,7 +33,7 @@ LOOKAHEAD_WEIGHTS: Final = (0.2, 0.5, 0.3)
 LOSS_WEIGHTS: Final = {
     "activation": 1.0,
     "velocity": 2.0,
-    "acceleration": 2.0,
+    "acceleration": 1.2,
     "closure": 1.0,
     "amplitude": 10.0,
     "phones": 0.2,
@@ -126,7 +127,11 @@ def losses(model: AudioModel, batch: Batch, progress: float, *, heads_only: bool
     pcm, lips, labels = (torch.from_numpy(array) for array in (batch.pcm, batch.lips, batch.labels))
     alike = _ALIKE[labels].reshape(len(labels), -1, 2).any(dim=2).float()
     with torch.set_grad_enabled(not heads_only):
-        features = model.features(pcm, *model.features.start(len(pcm)))[0]
+        samples, *state = model.features.start(len(pcm))
+        spectrum = model.features.spectrum
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        mel = disguised(rng, spectrum(pcm, samples)[0], spectrum.centres.numpy())
+        features = model.features.encode(mel, *state)[0]
     pairs = features.reshape(len(pcm), -1, 2 * features.shape[-1])
     frames = pairs.shape[1]
     weights = torch.tensor([CHANNEL_WEIGHTS.get(name, 1.0) for name in LIP_NAMES])

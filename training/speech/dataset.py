@@ -86,8 +86,9 @@ class Speech:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, pcm=self.pcm, lips=self.lips, labels=self.labels, closures=self.closures)
+        partial = path.with_suffix(".partial")  # which no reader of shards takes for one
+        with partial.open("wb") as file:
+            np.savez(file, pcm=self.pcm, lips=self.lips, labels=self.labels, closures=self.closures)
         partial.replace(path)
 
     @classmethod
