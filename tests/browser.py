@@ -32,6 +32,7 @@ FLAGS: Final = (
     "--use-fake-device-for-media-stream",
 )
 RATE: Final = 48_000
+HOUSE: Final = "tests.house"
 
 PROBE: Final = """
 (() => {

@@ -3,9 +3,28 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium for the tests of one module, since it keeps the event loop of its thread; its microphone beeps."""
+    from tests.browser import chromium  # only who asks for a browser needs playwright
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Any, server: Any) -> Iterator[Any]:
+    """The call page of the module's `server`."""
+    from tests.browser import open_page
+
+    with open_page(browser, server.url) as page:
+        yield page
 
 
 @pytest.fixture

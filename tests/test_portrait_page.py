@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from engines.avatar import AVATARS, list_avatars
-from tests.browser import CHROMIUM, Server, chromium, open_page, serving
+from tests.browser import CHROMIUM, HOUSE, Server, serving
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,21 +23,8 @@ PHOTO = AVATARS / list_avatars()[0] / "source.png"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("avatars")
-    with serving("--avatar-folder", str(folder), module="tests.portrait_house") as server:
+    with serving("--avatar-folder", str(folder), module=HOUSE) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with open_page(browser, server.url) as page:
-        page.wait_for_selector(".face.add")
-        yield page
 
 
 def upload(page: Page, photo: Path, name: str) -> None:

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 from engines.avatar import list_avatars
 from tests.browser import (
     CHROMIUM,
+    HOUSE,
     Server,
-    chromium,
     events,
     free_port,
     launch,
@@ -34,7 +34,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
-HOUSE = "tests.house"
 SLIDERS = (
     "Mouth opening",
     "Pucker of the lips",
@@ -53,18 +52,6 @@ SLIDERS = (
 def server() -> Iterator[Server]:
     with serving(module=HOUSE) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with open_page(browser, server.url) as page:
-        yield page
 
 
 def wait_for_sessions(page: Page, server: Server, count: int) -> None:
@@ -93,7 +80,7 @@ def test_a_call_starts_shows_the_avatar_and_stops(page: Page, server: Server) ->
         "(({ videoWidth, videoHeight }) => [videoWidth, videoHeight])(document.querySelector('video'))"
     )
     assert size == [512, 512]
-    assert server.sessions() == 1
+    wait_for_sessions(page, server, 1)
     page.click("#start")
     wait_for_sessions(page, server, 0)
     expect(page.locator("#state-title")).to_have_text("Press Start and talk")
@@ -292,7 +279,7 @@ def test_statistics_fill_in(page: Page) -> None:
 
 def test_leaving_the_page_frees_the_place_at_once(page: Page, server: Server) -> None:
     start_call(page)
-    assert server.sessions() == 1
+    wait_for_sessions(page, server, 1)
     page.goto("about:blank")
     wait_for_sessions(page, server, 0)
     # DELETE and the DTLS alert race; either frees the place, and no timeout had to.
@@ -306,7 +293,7 @@ def test_stop_during_connecting_leaves_nothing(page: Page, server: Server) -> No
         page.click("#start")
     wait_for_sessions(page, server, 0)
     start_call(page)
-    assert server.sessions() == 1
+    wait_for_sessions(page, server, 1)
 
 
 def test_a_full_house_is_explained_and_joined_when_there_is_room(browser: Browser) -> None:
