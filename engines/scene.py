@@ -45,14 +45,25 @@ class Scene:
         """Width and height in pixels."""
         return self._photo.shape[1], self._photo.shape[0]
 
+    @staticmethod
+    def exists(pack: Path) -> bool:
+        """Whether an avatar's folder keeps one."""
+        return (pack / "scene.json").is_file()
+
     @classmethod
-    def load(cls, pack: Path) -> "Scene":
-        """The scene kept in an avatar's folder. Raises `NoScene` where there is none."""
-        about = pack / "scene.json"
-        photo = cv2.imread(str(pack / "scene.jpg"), cv2.IMREAD_COLOR) if about.is_file() else None
+    def load(cls, pack: Path, most_pixels: int = LONGEST_SIDE**2) -> "Scene":
+        """The scene kept in an avatar's folder, made smaller where it has more pixels. Raises `NoScene` where there is
+        none."""
+        photo = cv2.imread(str(pack / "scene.jpg"), cv2.IMREAD_COLOR) if cls.exists(pack) else None
         if photo is None:
-            raise NoScene(f"{pack.name} has no photo around it: only avatars made with `visavis avatar new` have one")
-        return cls(np.ascontiguousarray(photo[..., ::-1]), Crop(**json.loads(about.read_text())))
+            raise NoScene(f"{pack.name} has no photo around it: only avatars made of photos have one")
+        square = Crop(**json.loads((pack / "scene.json").read_text()))
+        scale = (most_pixels / (photo.shape[0] * photo.shape[1])) ** 0.5
+        if scale < 1:
+            width, height = int(photo.shape[1] * scale), int(photo.shape[0] * scale)
+            square = Crop(square.x * scale, square.y * scale, square.side * scale, square.roll)
+            photo = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        return cls(np.ascontiguousarray(photo[..., ::-1]), square)
 
     def paste(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The photo with the avatar's `picture`, uint8 RGB (512, 512, 3), in its place: uint8 RGB (h, w, 3)."""

@@ -11,7 +11,8 @@ From the page:
     {"type": "set", "emotion": {"happy": 0.7}}   intensities of one or more of happy, tender, surprised, curious, sad,
                                              afraid, angry, disgusted: 0..1 together; null or {}: none
     {"type": "drive", ...}                   one frame of a tracker, see below
-    {"type": "avatar", "id": "ada"}          change the face, the call goes on
+    {"type": "avatar", "id": "ada"}          change the face, the call goes on; with "scene": true the video shows all
+                                             of the photo that the avatar was made of, in its own proportions
     {"type": "interrupt"}                    silence now: what is queued of the voice is dropped
     {"type": "ping", "t": 12.5}              any number
     {"type": "subscribe", "expression": true}   ask for (or stop) an `expression` event with every frame
@@ -30,7 +31,7 @@ To the page:
                                              picture was ready before its release; `rtt_ms` is null until known
     {"type": "speaking", "speaking": true}   the voice that is heard *now* started (or stopped)
     {"type": "interrupted", "epoch": 2, "position": 3.48}       seconds of the interrupted epoch that were played
-    {"type": "avatar", "id": "ada"}          the face has changed
+    {"type": "avatar", "id": "ada", "scene": false}             the face has changed
     {"type": "set", "alpha": 1.2}            what `set`, here or over HTTP, has set, as it now holds
     {"type": "drive", "driving": true}       the tracker has the face now (false: its stream stopped)
     {"type": "pong", "t": 12.5, "media_time": 96000}            `t` as it came; media time released, 48 kHz ticks
@@ -39,8 +40,8 @@ To the page:
                                              coefficients above 0.001 of the frame with this RTP timestamp, which shows
                                              the voice of `late_ms` before it; in a call without video, every frame as
                                              it is made, with `rtp` null
-    {"type": "error", "code": "bad_message" | "unknown_avatar" | "not_live" | "too_fast" | "second_channel",
-     "message": "..."}                       `set` and `avatar` are followed from the state "live" on
+    {"type": "error", "code": "bad_message" | "unknown_avatar" | "no_scene" | "not_live" | "too_fast" |
+     "second_channel", "message": "..."}                     `set` and `avatar` are followed from the state "live" on
 
 A message that cannot be understood gets an `error` and changes nothing.
 
@@ -106,6 +107,7 @@ class DriveFrame:
 @dataclass(frozen=True, slots=True)
 class ChangeAvatar:
     id: str
+    scene: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,10 @@ def _read_drive(message: dict[str, Any]) -> DriveFrame:
 
 
 def _read_avatar(message: dict[str, Any]) -> ChangeAvatar:
-    if set(message) != {"id"} or not isinstance(message["id"], str):
-        raise ControlError('"avatar" takes "id", a text')
-    return ChangeAvatar(message["id"])
+    id, scene = message.pop("id", None), message.pop("scene", False)
+    if message or not isinstance(id, str) or not isinstance(scene, bool):
+        raise ControlError('"avatar" takes "id", a text, and perhaps "scene", true or false')
+    return ChangeAvatar(id, scene)
 
 
 def _read_interrupt(message: dict[str, Any]) -> Interrupt:

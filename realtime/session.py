@@ -2,8 +2,7 @@
 
     connecting --(connected, pipeline open, first sound or a moment without any)--> live --> closed
 
-The voice's way: `VoiceReceiver` -> `JitterBuffer` -> every 20 ms `Sound` -> `VoiceTrack` (waits for its time) and
-`Animator` (the scheduler's workers) -> `FaceTrack` (waits for the same time).
+What it hears and shows is its `Stream`.
 """
 
 import asyncio
@@ -16,14 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from engines.controls import Controls
-from engines.drive import Drive
-from engines.media import FRAME_TICKS, MEDIA_RATE, MotionFrame, VideoFrame
+from engines.media import MEDIA_RATE
+from engines.scene import NoScene, Scene
 from engines.scheduler import Scheduler
-from realtime.animator import Animator, Ended
-from realtime.clock import PACKET_TICKS, MediaClock
+from realtime.animator import Ended
 from realtime.controls import (
     ChangeAvatar,
     DriveFrame,
@@ -33,28 +29,24 @@ from realtime.controls import (
     Set,
     Subscribe,
 )
-from realtime.drive_buffer import DriveBuffer
 from realtime.engine import Avatar, Engine, Pipeline
-from realtime.jitter_buffer import JitterBuffer
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
 from realtime.offer import MAX_CANDIDATES, Fragment, Offer, OfferError
-from realtime.opus import OpusDecoder
 from realtime.page import Page
 from realtime.peer import Peer
 from realtime.settings import Settings
 from realtime.statistics import Statistics
-from realtime.tracks import FaceTrack, Sound, VoiceTrack
-from realtime.values import ControlError, expression_values, gaze_values, plain, pose_values
+from realtime.stream import Stream
+from realtime.values import ControlError, plain
 
 logger = logging.getLogger(__name__)
 
 _FIRST_SOUND: Final = 0.2
 """Seconds that a connected call waits for the microphone before the face appears in silence."""
-_LOUD: Final = 250.0
-"""Root mean square of a packet above which it is voice: 42 dB below full scale."""
-_QUIET_PACKETS: Final = 15
-"""Packets without voice after which the speaker has stopped: 300 ms."""
+
+SCENE_PIXELS: Final = 1280 * 720
+"""Most of a photo that is sent live: what H.264 at level 3.1 and one core take 25 times a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,6 @@ class Session:
         self.secret = secrets.token_urlsafe(24)
         self.etag = f'"{secrets.token_hex(8)}"'
         self.state = "connecting"
-        self.epoch = 0
         self._resources = resources
         self._avatar = avatar
         self._offer = offer
@@ -92,21 +83,15 @@ class Session:
         self._born = self._heard_at = time.monotonic()
         self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._connected = asyncio.Event()
-        self._first_sound = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._page = Page(self._tell_state, self._follow, self._hear)
         self._statistics = Statistics(resources.metrics)
-        self._subscribed = False
         self.controls = Controls()
-        self._drive = DriveBuffer(lambda driving: self._page.send("drive", driving=driving))
-        self._animator: Animator | None = None
-        self._clock: MediaClock | None = None
-        self._quiet = _QUIET_PACKETS
         settings = resources.settings
-        self._jitter = JitterBuffer(OpusDecoder(), settings.jitter_min_ms / 1000, settings.jitter_max_ms / 1000)
-        self._voice = VoiceTrack(self._voice_released)
-        self._face = FaceTrack(self._face_released)
-        self._peer = Peer(settings, offer, self._voice, self._face, self._take_packet, self._hear, resources.encoders)
+        self._stream = stream = Stream(settings, self._statistics, self._page, self._rtp_timestamp)
+        self._peer = Peer(
+            settings, offer, stream.voice, stream.face, stream.take_packet, self._hear, resources.encoders
+        )
         connection = self._peer.connection
         connection.on("connectionstatechange", self._connection_changed)
         connection.on("datachannel", self._page.open)
@@ -151,14 +136,15 @@ class Session:
 
     async def set_controls(self, change: Set) -> Controls:
         """Change the controls, tell the page, and return how they stand. Raises `ControlError`."""
-        if self._animator is None:
+        animator = self._stream.animator
+        if animator is None:
             raise ControlError("The call is not live yet: wait for the state event", "not_live")
 
         def apply(pipeline: Pipeline) -> None:
             pipeline.controls = self.controls = change.apply(pipeline.controls)
 
         try:
-            await self._animator.change(apply)
+            await animator.change(apply)
         except Ended:
             raise ControlError("The call has ended", "not_live") from None
         except ValueError as error:
@@ -168,17 +154,13 @@ class Session:
 
     def drive(self, frame: DriveFrame) -> None:
         """Follow one frame of a tracker, which comes now."""
-        self._drive.insert(frame.drive, time.monotonic(), frame.sent)
+        self._stream.drive.insert(frame.drive, time.monotonic(), frame.sent)
 
     def interrupt(self) -> float:
         """Silence from the next packet on, the face eases to rest. Returns the seconds played of what was said."""
-        self.epoch += 1
-        played = self._voice.interrupt(self.epoch) / MEDIA_RATE
-        self._face.interrupt(self.epoch)
-        if self._animator is not None:
-            self._animator.interrupt(self.epoch)
+        played = self._stream.interrupt()
         self._resources.metrics.interrupts.inc()
-        self._page.send("interrupted", epoch=self.epoch, position=round(played, 3))
+        self._page.send("interrupted", epoch=self._stream.epoch, position=round(played, 3))
         return played
 
     # The life of a session
@@ -206,20 +188,11 @@ class Session:
             return
         try:
             async with asyncio.timeout(_FIRST_SOUND):
-                await self._first_sound.wait()
+                await self._stream.heard.wait()
         except TimeoutError:
             pass
-        on_frame = self._take_frame if self._offer.pictures else None
-        self._clock = MediaClock.begin(self._jitter.align(time.monotonic()), settings.delay_ticks)
-        self._animator = Animator(
-            self._resources.scheduler, pipeline, self._clock.release_time, on_frame, self._take_motion, self._fail
-        )
-        if self.epoch:
-            self._animator.interrupt(self.epoch)
-        pipeline.drive = _drive(self._drive, self._clock, self._jitter)
-        self._voice.start(self._clock)
-        self._face.start(self._clock)
-        self._spawn(self._listen(self._clock))
+        self._stream.start(self._resources.scheduler, pipeline, self._offer.pictures, self._fail)
+        self._spawn(self._stream.listen())
         self._spawn(self._watch())
         self._change_state("live")
         self._resources.metrics.started.inc()
@@ -232,9 +205,7 @@ class Session:
     async def _finish(self, reason: str) -> None:
         self._change_state("closed", reason=reason)
         await asyncio.sleep(0.01)  # the goodbye leaves
-        self._drive.close()
-        if self._animator is not None:
-            self._animator.close()
+        self._stream.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -269,63 +240,11 @@ class Session:
         codec, avatar = self._peer.face.codec, self._avatar.id
         self._page.send("state", state=self.state, session=self.id, avatar=avatar, delay_ms=delay, codec=codec, **more)
 
-    # The way of the voice and of the face
+    def _rtp_timestamp(self, media_time: int) -> int:
+        return self._peer.face.rtp_timestamp(media_time)
 
     def _hear(self) -> None:
         self._heard_at = time.monotonic()
-
-    def _take_packet(self, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
-        self._jitter.insert(sequence, timestamp, payload, arrival)
-        self._first_sound.set()
-
-    async def _listen(self, clock: MediaClock) -> None:
-        media_time = 0
-        while True:
-            due = clock.start + media_time / MEDIA_RATE
-            await clock.wait(due)
-            voice = self._jitter.read(due)
-            if not voice.silent:
-                self._statistics.heard(voice.delay)
-            sound = Sound(voice.pcm, media_time, self.epoch)
-            self._voice.push(sound)
-            assert self._animator is not None
-            self._animator.push(sound)
-            media_time += PACKET_TICKS
-
-    def _take_frame(self, frame: VideoFrame, seconds: float) -> None:
-        assert self._clock is not None
-        self._statistics.drawn(seconds, self._clock.release_time(frame.media_time) - self._clock.now())
-        self._face.push(frame)
-
-    def _take_motion(self, moved: MotionFrame) -> None:
-        if self._subscribed and not self._offer.pictures and moved.media_time >= 0:
-            self._tell_expression(moved, 0, None)
-
-    def _tell_expression(self, frame: MotionFrame | VideoFrame, late: int, rtp: int | None) -> None:
-        motion = frame.motion
-        self._page.send(
-            "expression",
-            media_time=frame.media_time,
-            late_ms=late * 1000 // MEDIA_RATE,
-            rtp=rtp,
-            values=expression_values(motion.expression),
-            pose=pose_values(motion.pose),
-            gaze=gaze_values(motion.gaze),
-        )
-
-    def _voice_released(self, sound: Sound) -> None:
-        loud = float(np.square(sound.pcm, dtype=np.float32).mean()) > _LOUD**2
-        before, self._quiet = self._quiet, 0 if loud else self._quiet + 1
-        if loud and before >= _QUIET_PACKETS:
-            self._page.send("speaking", speaking=True)
-        elif self._quiet == _QUIET_PACKETS:
-            self._page.send("speaking", speaking=False)
-
-    def _face_released(self, frame: VideoFrame, media_time: int) -> None:
-        late = media_time - frame.media_time
-        self._statistics.released(late > 0)
-        if self._subscribed:
-            self._tell_expression(frame, late, self._peer.face.rtp_timestamp(media_time))
 
     async def _watch(self) -> None:
         settings, monitor = self._resources.settings, self._resources.monitor
@@ -335,8 +254,8 @@ class Session:
                 self.end("nothing arrives")
             elif time.monotonic() - self._born > settings.max_age_seconds:
                 self.end("maximum age")
-            undrawn = self._animator.undrawn if self._animator is not None else 0
-            self._page.send("stats", **self._statistics.tell(self._jitter, self._peer.face, undrawn, monitor.worst))
+            told = self._statistics.tell(self._stream.jitter, self._peer.face, self._stream.undrawn, monitor.worst)
+            self._page.send("stats", **told)
 
     # The page
 
@@ -350,21 +269,21 @@ class Session:
     def _follow(self, message: Message) -> None:
         match message:
             case Ping(t):
-                self._page.send("pong", t=t, media_time=self._clock.released() if self._clock else None)
+                self._page.send("pong", t=t, media_time=self._stream.released())
             case Subscribe(expression):
-                self._subscribed = expression
+                self._stream.subscribed = expression
             case Interrupt():
                 self.interrupt()
             case Set() as change:
                 self._spawn(self._set(change))
             case DriveFrame() as frame:
                 self.drive(frame)
-            case ChangeAvatar(id):
+            case ChangeAvatar(id, scene):
                 avatar = self._resources.avatars.get(id)
                 if avatar is None:
                     known = ", ".join(self._resources.avatars)
                     raise ControlError(f"There is no avatar {id[:40]!r}: choose one of {known}", "unknown_avatar")
-                self._spawn(self._change_avatar(avatar))
+                self._spawn(self._change_avatar(avatar, scene))
 
     async def _set(self, change: Set) -> None:
         try:
@@ -372,22 +291,27 @@ class Session:
         except ControlError as error:
             self._page.send("error", code=error.code, message=str(error))
 
-    async def _change_avatar(self, avatar: Avatar) -> None:
-        if self._animator is None:
+    async def _change_avatar(self, avatar: Avatar, with_scene: bool) -> None:
+        animator = self._stream.animator
+        if animator is None:
             self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
             return
         loop, resources = asyncio.get_running_loop(), self._resources
+        try:
+            scene = await loop.run_in_executor(resources.background, _load_scene, avatar) if with_scene else None
+        except NoScene as error:
+            self._page.send("error", code="no_scene", message=str(error))
+            return
         await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
+
+        def show(pipeline: Pipeline) -> None:
+            pipeline.avatar, pipeline.scene = avatar, scene
+
         with suppress(Ended):
-            await self._animator.change(lambda pipeline: setattr(pipeline, "avatar", avatar))
+            await animator.change(show)
         self._avatar = avatar
-        self._page.send("avatar", id=avatar.id)
+        self._page.send("avatar", id=avatar.id, scene=with_scene)
 
 
-def _drive(buffer: DriveBuffer, clock: MediaClock, jitter: JitterBuffer) -> Callable[[int], Drive]:
-    """What the tracker saw while the voice in the middle of the frame at a media time was said."""
-
-    def saw(media_time: int) -> Drive:
-        return buffer.read(clock.start + (media_time + FRAME_TICKS / 2) / MEDIA_RATE - jitter.target)
-
-    return saw
+def _load_scene(avatar: Avatar) -> Scene:
+    return Scene.load(avatar.thumbnail.parent, SCENE_PIXELS)

@@ -1,6 +1,7 @@
 """The HTTP interface: WHIP-shaped signalling (RFC 9725) for a call in both directions, and the list of avatars.
 
-    GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default", "own"}]
+    GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default", "own",
+                                                "scene"}]
     GET    /v1/avatars/{id}/thumbnail     200 image (192x192)
     GET    /v1/avatars/{id}/picture       200 image (512x512): what the avatar looks like before the call
     POST   /v1/sessions?avatar=&client=   201 SDP answer, start a session
@@ -71,6 +72,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
+from engines.scene import Scene
 from realtime.controls import parse, read_set
 from realtime.engine import Avatar
 from realtime.offer import MAX_BODY, OfferError, read_fragment, read_offer
@@ -85,7 +87,7 @@ _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application
 
 class AvatarInfo(BaseModel):
     """One face that can be asked for; `thumbnail` and `picture` are URLs of images; `own` where it was made of a photo
-    (`realtime.uploads`)."""
+    (`realtime.uploads`), `scene` where all of that photo can be shown."""
 
     id: str
     name: str
@@ -94,6 +96,7 @@ class AvatarInfo(BaseModel):
     picture: str
     default: bool
     own: bool = False
+    scene: bool = False
 
 
 class Problem(BaseModel):
@@ -269,6 +272,7 @@ def _describe(avatar: Avatar, default: str) -> AvatarInfo:
         picture=f"{where}/picture{version}",
         default=avatar.id == default,
         own=own,
+        scene=Scene.exists(avatar.thumbnail.parent),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,7 +102,10 @@ class FakePipeline:
         time.sleep(self._engine.cost)
         self.drawn += 1
         level = float(moved.motion.expression[EXPRESSION_INDEX["jawOpen"]]) / (self.controls.alpha or 1.0)
-        return VideoFrame(self._draw(level), moved.media_time, moved.epoch, moved.motion)
+        planes = self._draw(level)
+        if self.scene is not None:
+            planes = self.scene.step(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420))
+        return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
     def interrupt(self, epoch: int) -> None:
         self.epoch = epoch

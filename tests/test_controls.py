@@ -13,6 +13,7 @@ def test_every_message_is_read() -> None:
     assert read_message('{"type": "interrupt"}') == Interrupt()
     assert read_message('{"type": "ping", "t": 12.5}') == Ping(12.5)
     assert read_message('{"type": "avatar", "id": "ada"}') == ChangeAvatar("ada")
+    assert read_message('{"type": "avatar", "id": "ada", "scene": true}') == ChangeAvatar("ada", scene=True)
     assert read_message('{"type": "subscribe", "expression": true}') == Subscribe(True)
 
 
@@ -88,6 +89,7 @@ def test_a_frame_of_a_tracker_is_read() -> None:
         ('{"type": "drive", "t": "now"}', "finite number"),
         ('{"type": "avatar"}', '"id"'),
         ('{"type": "avatar", "id": 3}', '"id"'),
+        ('{"type": "avatar", "id": "ada", "scene": 1}', '"scene"'),
         ('{"type": "ping"}', '"t"'),
         ('{"type": "ping", "t": Infinity}', "finite"),
         ('{"type": "interrupt", "now": 1}', "nothing else"),

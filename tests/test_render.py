@@ -18,11 +18,11 @@ from engines.avatar import UnknownAvatar
 from engines.controls import Controls
 from engines.expression import EXPRESSION_NAMES
 from engines.landmarks import Crop
-from engines.media import AudioChunk, MotionFrame, VideoFrame
+from engines.media import AudioChunk, MotionFrame
 from engines.pipeline import Engine
 from engines.scene import Scene
 from realtime.render import add_arguments, run
-from tests.fakes import FakeAvatar, FakeEngine, FakePipeline, level_of
+from tests.fakes import FakeAvatar, FakeEngine, level_of
 
 BEEPS = (0.2, 0.6, 1.4, 1.48)
 """Seconds at which 40 ms of tone begin."""
@@ -290,11 +290,5 @@ def test_a_scene_has_the_size_of_its_photo(
     assert "has no photo around it" in capsys.readouterr().err and not output.exists()
     photo = Scene(np.full((360, 640, 3), 90, np.uint8), Crop(300.0, 170.0, 240.0))
     monkeypatch.setattr(Scene, "load", lambda folder: photo)
-    monkeypatch.setattr(FakePipeline, "draw", _draw_scene)
     assert visavis_render(source, "-o", output, "--scene") == 0
     assert read(output).streams["pixels"] == ("yuv420p", 640, 360, 25)
-
-
-def _draw_scene(pipeline: FakePipeline, moved: MotionFrame) -> VideoFrame:
-    planes = pipeline.scene.step(np.zeros((512, 512, 3), np.uint8))
-    return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import cv2
@@ -43,5 +44,19 @@ def test_planes_are_those_of_the_whole_picture() -> None:
 
 
 def test_an_avatar_without_a_photo_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NoScene, match="avatar new"):
+    with pytest.raises(NoScene, match="made of photos"):
         Scene.load(tmp_path)
+
+
+def test_a_scene_is_made_smaller_for_those_who_cannot_take_all_of_it(tmp_path: Path) -> None:
+    square = {"x": 300.0, "y": 170.0, "side": 240.0, "roll": 0.1}
+    cv2.imwrite(str(tmp_path / "scene.png"), PHOTO)
+    (tmp_path / "scene.png").rename(tmp_path / "scene.jpg")
+    (tmp_path / "scene.json").write_text(json.dumps(square))
+    assert Scene.exists(tmp_path)
+    assert Scene.load(tmp_path).size == (640, 360)
+    scene = Scene.load(tmp_path, 320 * 180)
+    assert scene.size == (318, 180)
+    wanted = cv2.resize(PHOTO[..., ::-1], (319, 180), interpolation=cv2.INTER_AREA)[:, :318]
+    off = np.abs(scene.paste(cut(np.ascontiguousarray(PHOTO[..., ::-1]), Crop(**square), 512)).astype(int) - wanted)
+    assert off.max() <= 8 and off.mean() < 1

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +11,10 @@ from aiortc import MediaStreamTrack
 from av import AudioFrame
 
 from engines.controls import Controls
+from engines.landmarks import Crop
+from engines.scene import Scene
+from engines.scheduler import Outcome, Turn
+from engines.workers import perform_each
 from realtime import encoders
 from realtime.session import Session
 from tests.caller import SDP, Caller, Received, ToneTrack, serve
@@ -131,6 +135,27 @@ async def test_a_worker_that_is_too_slow_costs_pictures_and_never_sound() -> Non
         await caller.stop()
 
 
+async def test_calls_at_the_same_time_are_drawn_in_batches() -> None:
+    sizes: list[int] = []
+
+    def perform(turns: Sequence[Turn]) -> list[Outcome]:
+        sizes.append(len(turns))
+        time.sleep(0.025)  # meanwhile the others come
+        return perform_each(turns)
+
+    async with serve(FakeEngine(), perform=perform, buckets=(1, 2, 4)) as (_, client):
+        callers = [Caller(client) for _ in range(3)]
+        for caller in callers:
+            await caller.start()
+        for caller in callers:
+            await caller.until(lambda caller=caller: len(caller.pictures) > 10)
+        assert 1 < max(sizes) <= 3
+        text = (await client.get("/metrics")).text
+        assert 'visavis_batch_size_bucket{le="4.0"}' in text and "visavis_batch_size_count 0.0" not in text
+        for caller in callers:
+            await caller.stop()
+
+
 class MutedTrack(MediaStreamTrack):
     """A microphone that sends nothing at all."""
 
@@ -170,6 +195,24 @@ async def test_an_interruption_is_silence_within_a_packet_and_then_the_call_goes
         assert any(level < 0.1 for level in levels(caller.pictures)[16:])
         assert loudness(caller.sounds[-1:])[0] > 10_000
         assert level_of(caller.pictures[-1].data) > 0.8
+        await caller.stop()
+
+
+async def test_the_photo_around_an_avatar_can_be_seen_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Scene(np.full((360, 640, 3), 90, np.uint8), Crop(300.0, 170.0, 240.0))
+    async with serve(FakeEngine()) as (_, client):
+        caller = Caller(client, ToneTrack(lambda seconds: True))
+        await caller.start("?avatar=ada")
+        await caller.event("state", state="live")
+        caller.send(type="avatar", id="ben", scene=True)
+        await caller.event("error", code="no_scene")
+        monkeypatch.setattr(Scene, "load", lambda pack, most_pixels: photo)
+        caller.send(type="avatar", id="ben", scene=True)
+        assert await caller.event("avatar") == {"type": "avatar", "id": "ben", "scene": True}
+        await caller.until(lambda: any(picture.data.shape == (360, 640) for picture in caller.pictures))
+        caller.send(type="avatar", id="ben")
+        assert (await caller.event("avatar", scene=False))["id"] == "ben"
+        await caller.until(lambda: caller.pictures[-1].data.shape == (512, 512))
         await caller.stop()
 
 

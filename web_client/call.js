@@ -112,7 +112,8 @@ class Session {
       this.live = true;
       this.tell({ type: "set", ...this.call.settings });
       if (this.call.subscribed) this.tell({ type: "subscribe", expression: true });
-      if (this.call.avatar && this.call.avatar !== message.avatar) this.tell({ type: "avatar", id: this.call.avatar });
+      const { avatar, scene } = this.call;
+      if (avatar && (scene || avatar !== message.avatar)) this.tell({ type: "avatar", id: avatar, scene });
     }
     this.call.emit("message", message);
   }
@@ -176,11 +177,16 @@ export class Call extends EventTarget {
     return this.#session?.roundTrip ?? null;
   }
 
+  /** Whether all of the photo that it was made of shall be seen around it. */
+  get scene() {
+    return Boolean(this.#options?.scene);
+  }
+
   /** Call until `stop`: `track` is the voice, `avatar` an id, `token` the access token or "". */
-  async start({ track, avatar, token }) {
+  async start({ track, avatar, scene, token }) {
     this.stop();
     const stopped = (this.#stopped = new AbortController());
-    this.#options = { track, avatar, token, page: this.#page };
+    this.#options = { track, avatar, scene, token, page: this.#page };
     let failures = 0;
     this.emit("state", { state: "connecting" });
     while (!stopped.signal.aborted) {
@@ -238,9 +244,9 @@ export class Call extends EventTarget {
   }
 
   /** Change the face while the call goes on. */
-  show(avatar) {
-    if (this.#options) this.#options.avatar = avatar;
-    this.#session?.order({ type: "avatar", id: avatar });
+  show(avatar, scene) {
+    if (this.#options) Object.assign(this.#options, { avatar, scene });
+    this.#session?.order({ type: "avatar", id: avatar, scene });
   }
 
   /** Set some of alpha, pucker, spread, pose, gaze, blink and emotion. */

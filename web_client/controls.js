@@ -16,6 +16,7 @@ const statistics = new Statistics(call, element("statistics"), element("figures"
 const meter = new Meter((level) => element("level").style.setProperty("--level", level.toFixed(3)));
 
 let avatars = [];
+let wholePhoto = false;
 let token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 let microphoneTrack = null;
 let soundFile = null;
@@ -83,6 +84,7 @@ call.addEventListener("state", ({ detail }) => {
   if (live) statistics.start();
   else {
     picture.classList.remove("showing", "speaking");
+    picture.style.aspectRatio = "";
     statistics.stop();
   }
   if (live && sourceIsFile()) playFile();
@@ -129,7 +131,8 @@ async function begin() {
   try {
     const track = await openSource();
     if (!calling) return releaseMicrophone();
-    call.start({ track, avatar: chosenAvatar(), token });
+    const avatar = chosenAvatar();
+    call.start({ track, avatar, scene: showsScene(avatar), token });
   } catch (error) {
     calling = false;
     start.textContent = "Start";
@@ -253,6 +256,23 @@ setVoice(remembered.get("voice") !== "off");
 /* The face. */
 
 const chosenAvatar = () => document.querySelector("[name=avatar]:checked")?.value;
+const showsScene = (id) => wholePhoto && Boolean(avatars.find((one) => one.id === id)?.scene);
+
+/** Whether the video shows all of the photo, for avatars that were made of one. */
+function sceneSwitch({ id, scene }) {
+  if (!scene) return [];
+  const button = Object.assign(document.createElement("button"), { className: "link", textContent: "Whole photo" });
+  button.setAttribute("aria-pressed", wholePhoto);
+  button.onclick = () => {
+    wholePhoto = !wholePhoto;
+    choose(id);
+  };
+  return [button];
+}
+
+video.onresize = () => {
+  picture.style.aspectRatio = calling && video.videoWidth ? `${video.videoWidth} / ${video.videoHeight}` : "";
+};
 
 function choose(id, send = true) {
   const avatar = avatars.find((one) => one.id === id);
@@ -261,9 +281,9 @@ function choose(id, send = true) {
   if (input) input.checked = true;
   still.src = avatar.picture;
   still.alt = `${avatar.name}, the avatar`;
-  element("avatar-description").replaceChildren(avatar.description ?? "", ...portrait.actions(avatar));
+  element("avatar-description").replaceChildren(avatar.description ?? "", ...sceneSwitch(avatar), ...portrait.actions(avatar));
   remembered.set("avatar", id);
-  if (send) call.show(id);
+  if (send) call.show(id, showsScene(id));
 }
 
 const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
