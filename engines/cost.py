@@ -13,6 +13,7 @@ BUCKETS: Final = (1, 2, 4, 8, 16, 32)
 """Sizes of batch that engines are built for. One that draws face by face has the first alone."""
 SHARE: Final = 0.8
 """How much of the time there is may be planned with: costs vary."""
+_LONGEST_MEASURE: Final = 1.0
 _LEARNING: Final = 1 / 8
 """How fast a curve follows what batches take."""
 
@@ -40,7 +41,8 @@ class CostCurve:
 
     @classmethod
     def measure(cls, draw: Callable[[int], object], buckets: tuple[int, ...], repeats: int = 10) -> "CostCurve":
-        """Time `draw` for every bucket: the median of `repeats` after one that does not count."""
+        """Time `draw` for every bucket: the median of up to `repeats`, after one that does not count, in about a second
+        each."""
         return cls(buckets, tuple(_median_seconds(draw, bucket, repeats) for bucket in buckets))
 
     @property
@@ -87,8 +89,8 @@ class CostCurve:
 
 def _median_seconds(draw: Callable[[int], object], bucket: int, repeats: int) -> float:
     draw(bucket)
-    seconds = []
-    for _ in range(repeats):
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < repeats and sum(seconds) < _LONGEST_MEASURE):
         begun = time.perf_counter()
         draw(bucket)
         seconds.append(time.perf_counter() - begun)

@@ -19,6 +19,7 @@ from aiortc.rtp import RtcpSrPacket, RtpPacket
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+from engines.workers import Perform, perform_each
 from realtime.app import create_app
 from realtime.settings import Settings
 from tests.fakes import FakeAvatars
@@ -194,9 +195,12 @@ class Caller:
 
 
 @asynccontextmanager
-async def serve(engine: Any, **settings: Any) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
+async def serve(
+    engine: Any, *, perform: Perform = perform_each, buckets: tuple[int, ...] = (1,), **settings: Any
+) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
     """An app with this engine, and a client to it, in this event loop. It takes four calls unless told otherwise."""
-    app = create_app(Settings(**{"max_sessions": 4, **settings}), engine, FakeAvatars())
+    settings = {"max_sessions": 4, **settings}
+    app = create_app(Settings(**settings), engine, FakeAvatars(), perform=perform, buckets=buckets)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://house") as client:
