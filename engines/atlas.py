@@ -1,48 +1,120 @@
-"""What a source picture holds, sorted by what is looked up in it: three pictures of equal size, one below the other.
+"""A source picture taken apart: the figure with how much it covers, what the figure hides of itself, and the wall.
 
-A head that turns shows surface that lay at the very edge of its outline, and uncovers what it hid. Looked up in the
-picture as it is, the one would bring slivers of the wall along, the other a second ear.
+A head that turns shows surface that lay at the very edge of its outline or behind its own hair, and uncovers the wall.
+Looked up in the picture as it is, the one would bring slivers of the wall along, the other a second ear.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-FIGURE, PICTURE, BACKDROP = 0, 1, 2
-"""Which of the pictures, from the top: the figure, its colours drawn out beyond its outline, for surface that the
-source saw at a grazing angle or not at all; the picture as it is; and the wall without the figure."""
+from engines.expression import FloatArray
+
+SKIN, WORN, PICTURE = 0, 1, 2
+"""Which picture of the atlas, from the top: skin drawn out over hair and wall, for skin that the source saw at a
+grazing angle or not at all; hair and garment drawn out likewise; and the figure as it is, cut out."""
 OUTLINE: Final = 2
 """Pixels that the outline is wide."""
 SMOOTHING: Final = 6
 """Passes over each scale of the backdrop."""
-HALO: Final = 6
-"""Pixels outside it up to which it may show hair."""
-_AROUND: Final = np.ones((2 * HALO + 1, 2 * HALO + 1), np.uint8)
+HALO: Final = 8
+"""Pixels outside the mesh up to which there may be hair."""
+_HAIRLINE: Final = 1
+"""Pixels that the seam between hair and skin is wide, to either side."""
+_FRINGE: Final = 10
+"""Pixels inside the mesh up to which hair may let the wall through."""
+_COVERED_FROM: Final = 0.7
+"""Share of the way from the wall's colour to the figure's at which a pixel counts as covered: hair varies."""
+_NOISE: Final = 12.0
+"""Levels by which wall and figure must differ for the picture to tell one from the other."""
 
 
-def with_halo(covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """1 on the mesh and within `HALO` of it, from where the mesh is, both uint8 (N, N)."""
-    return np.asarray(cv2.dilate(covered, _AROUND), np.uint8)
+@dataclass(frozen=True)
+class Atlas:
+    """`skin`, `worn`, `picture` and `backdrop`, RGB uint8 (N, N, 3), the last the wall without the figure; `cover`
+    float32 (N, N), from 0 to 1, how much of each pixel of `picture` the figure covers."""
+
+    skin: NDArray[np.uint8]
+    worn: NDArray[np.uint8]
+    picture: NDArray[np.uint8]
+    backdrop: NDArray[np.uint8]
+    cover: FloatArray
+
+    @cached_property
+    def figure(self) -> NDArray[np.uint8]:
+        """What is looked up, uint8 (3 N, N, 4): `SKIN`, `WORN` and `PICTURE`, one below the other, each with its
+        cover; the colours are multiplied by it, so that figure and uncovered wall add up to the picture."""
+        whole = np.full((*self.cover.shape, 1), 255, np.uint8)
+        wall = self.backdrop * (1 - self.cover)[..., None]
+        cut = np.concatenate([self.picture - wall, self.cover[..., None] * 255], axis=2)
+        pictures = [np.dstack([drawn, whole]) for drawn in (self.skin, self.worn)]
+        return np.concatenate([*pictures, cut.round().clip(0, 255).astype(np.uint8)])
+
+    def recoloured(self, table: NDArray[np.uint8]) -> "Atlas":
+        """The same with other colours, looked up in `table` uint8 (1, 256, 3)."""
+
+        def look_up(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return np.asarray(cv2.LUT(picture, table), np.uint8)
+
+        skin, worn = look_up(self.skin), look_up(self.worn)
+        return Atlas(skin, worn, look_up(self.picture), look_up(self.backdrop), self.cover)
 
 
-def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8], near: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`picture` (N, N, 3), and where the mesh is in it and `with_halo`, uint8 (N, N) of 0 and 1, to (3 N, N, 3)."""
-    return np.concatenate([_drawn_out(picture, covered), picture, _filled(picture, near)])
+def widen(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """`mask` (N, N) with everything within `pixels` of it (in a square)."""
+    return np.asarray(cv2.dilate(mask, _square(pixels)), np.uint8)
 
 
-def _drawn_out(picture: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every pixel beyond the figure, and at its outline, which is half wall, takes the nearest colour inside."""
-    inside = cv2.erode(covered, np.ones((2 * OUTLINE + 1, 2 * OUTLINE + 1), np.uint8))
+def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8], skin: NDArray[np.uint8]) -> Atlas:
+    """Take `picture` (N, N, 3) apart, given where the mesh is in it and where its skin shows, uint8 (N, N), 0 or 1."""
+    near = widen(covered, HALO)
+    backdrop = _filled(picture, near)
+    inside = cv2.erode(covered, _square(OUTLINE))
+    skins, worn = (cv2.erode(part, _square(_HAIRLINE)) & inside for part in (skin, covered - skin))
+    figure = _drawn_out(picture, inside, picture)
+    cover = _cover(picture, backdrop, covered, near)
+    return Atlas(_drawn_out(picture, skins, figure), _drawn_out(picture, worn, figure), picture, backdrop, cover)
+
+
+def _square(pixels: int) -> NDArray[np.uint8]:
+    return np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+
+
+def _drawn_out(
+    picture: NDArray[np.uint8], inside: NDArray[np.uint8], otherwise: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Every pixel takes the nearest colour `inside`; `otherwise` where there is no inside."""
     rows, columns = np.nonzero(inside)
     if not len(rows):
-        return picture
+        return otherwise
     _, label = cv2.distanceTransformWithLabels(1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     nearest = np.empty(label.max() + 1, np.int64)
     nearest[label[rows, columns]] = rows * picture.shape[1] + columns
     drawn: NDArray[np.uint8] = picture.reshape(-1, 3)[nearest[label]]
     return drawn
+
+
+def _cover(
+    picture: NDArray[np.uint8], backdrop: NDArray[np.uint8], covered: NDArray[np.uint8], near: NDArray[np.uint8]
+) -> FloatArray:
+    """How much of each pixel the figure covers, float32 (N, N): how far its colour is on the way from the wall's to
+    that of the figure beside it; as the mesh says where the two are alike."""
+    figure = _drawn_out(picture, cv2.erode(covered, _square(3 * OUTLINE)), picture)
+    wall = backdrop.astype(np.float32)
+    way = np.asarray(cv2.blur(figure, (5, 5)), np.float32) - wall
+    length = (way * way).sum(2)
+    share = ((picture - wall) * way).sum(2) / np.maximum(length, 1)
+    trust = length / (length + 3 * _NOISE**2)
+    mesh = np.asarray(cv2.blur(covered.astype(np.float32), (3, 3)), np.float32)
+    cover = trust * np.clip(share / _COVERED_FROM, 0, 1) + (1 - trust) * mesh
+    # What is darker than the wall cannot be wall that shines through.
+    cover = np.maximum(cover, (1 - picture / np.maximum(wall, 1)).max(2))
+    cover[cv2.erode(covered, _square(_FRINGE)) > 0] = 1
+    return np.where(near > 0, cover.clip(0, 1), 0).astype(np.float32)
 
 
 def _filled(picture: NDArray[np.uint8], hole: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,12 +13,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.atlas import make_atlas
+from engines.atlas import Atlas, make_atlas
 from engines.expression import FloatArray
-from engines.flow import Flow, Raster, SourceView, Window, barycentric, flow_to_source, rasterize, view_source
+from engines.flow import Flow, SourceView, flow_to_source, view_source
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
+from engines.raster import Raster, Window, barycentric, rasterize
 
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the networks see and paint of the whole picture."""
@@ -64,11 +65,11 @@ class SourceGeometry:
     @cached_property
     def view(self) -> SourceView:
         """What of the mesh the source picture shows."""
-        return view_source(self.points, self.mesh.triangles, FRAME_SIZE)
+        return view_source(self.points, self.mesh.triangles, self.mesh.parts, FRAME_SIZE)
 
-    def atlas(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The source `picture` (512, 512, 3), sorted for look-up: (1536, 512, 3)."""
-        return make_atlas(picture, self.view.covered, self.view.near)
+    def atlas(self, picture: NDArray[np.uint8]) -> Atlas:
+        """The source `picture` (512, 512, 3), taken apart for look-up."""
+        return make_atlas(picture, self.view.covered, self.view.skin)
 
     @cached_property
     def keypoints(self) -> FloatArray:

@@ -15,247 +15,207 @@ from numpy.typing import NDArray
 from engines import atlas
 from engines.expression import FloatArray
 from engines.head_mesh import Part
+from engines.raster import Raster, Window, rasterize
 
 EXTENSION_SIZE: Final = 64
 """Cells on a side of the smooth flow beyond the mesh."""
-NO_PART: Final = 255
-"""Part of a pixel that no triangle covers."""
 DEPTH_TOLERANCE: Final = 0.04
 """Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
 GRAZING: Final = 0.35
 """Pixels of the source per pixel of the target below which surface counts as seen at a grazing angle."""
 FADE_FROM, FADE_OVER = 4.0, 7.0
-"""Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does: stray hair moves,
-the wall does not."""
-_NOTHING: Final = -1
-_EDGE: Final = np.float32(1e-4)
-"""By how much (barycentric) a triangle reaches over its edge, so that no seam opens between two."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A raster over the picture: `scale` pixels per unit of [-1, 1], the first pixel at (`left`, `top`)."""
-
-    scale: float
-    left: int
-    top: int
-    width: int
-    height: int
-
-    @classmethod
-    def whole(cls, size: int) -> "Window":
-        """The whole picture at `size` x `size`."""
-        return cls(size / 2, 0, 0, size, size)
-
-    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The part of `picture` that the window shows: a view, to read or to write."""
-        return picture[self.top : self.top + self.height, self.left : self.left + self.width]
-
-    def pixels(self, points: FloatArray) -> FloatArray:
-        """Projected `points` (V, 3) in pixels of the window, pixel centres at whole numbers; the depth is kept."""
-        placed = points.copy()
-        placed[:, :2] = (points[:, :2] + 1) * np.float32(self.scale) - np.float32(0.5)
-        placed[:, :2] -= np.array([self.left, self.top], np.float32)
-        return placed
-
-
-@dataclass(frozen=True)
-class Raster:
-    """What shows at each pixel of a window: `triangle` int32 (height, width), -1 where none does, and `depth` float32
-    (height, width) in dm, infinite where nothing is; `pixels` float32 (V, 3) are the vertices that were drawn."""
-
-    pixels: FloatArray
-    triangle: NDArray[np.int32]
-    depth: FloatArray
-
-    def covered(self) -> NDArray[np.uint8]:
-        """1 where the mesh is, else 0: uint8 (height, width)."""
-        return (self.triangle != _NOTHING).astype(np.uint8)
-
-    def interpolate(self, triangles: NDArray[np.int32], attributes: FloatArray) -> FloatArray:
-        """`attributes` (V, A) of the vertices at every pixel: float32 (height, width, A), 0 where nothing is."""
-        values = np.zeros((*self.triangle.shape, attributes.shape[1]), np.float32)
-        _interpolate(self.pixels, triangles, self.triangle, attributes, values)
-        return values
-
-    def parts(self, parts: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.uint8]:
-        """`Part` of every pixel of `window`, uint8 (height, width), or `NO_PART`, from the triangles' `parts` (T,)."""
-        nearest = window.cut(self.triangle) if window else self.triangle
-        return np.where(nearest == _NOTHING, NO_PART, parts[nearest]).astype(np.uint8)
+"""Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does."""
+STRAY: Final = 12.0
+"""Pixels that a head may move before its stray hair is gone; at half of that it begins to fade."""
+HIDDEN, PARTLY, WHOLE = 0, 1, 2
+"""How much of a triangle a camera saw."""
+_SOFTNESS: Final = 0.8
+"""Pixels by which the outline is blurred."""
+_SHELF, _MASK = 28, (1 << 14) - 1
+"""Where a place says which picture of the atlas, and the bits of a column or row."""
+_SEEN, _MIXED, _GRAZED, _UNKNOWN = 4, 8, 16, 255
+"""Flags of a triangle's manner: the source saw it; saw some of it; saw it at a grazing angle; or it was not met yet."""
 
 
 @dataclass(frozen=True)
 class SourceView:
     """How the source camera saw the mesh: `pixels` float32 (V, 3), its vertices in the picture; `covered` uint8 (N, N),
-    1 where the mesh is, and `near`, 1 within `atlas.HALO` of it; `depth` float32 (2, N, N) in dm, 0 where nothing is:
-    the farthest within two pixels, against speckles, and the nearest, for surface seen at a grazing angle."""
+    1 where the mesh is, and `skin`, 1 where its skin or eyes are; `foreign` uint8 (N, N), 1 where hair and garment can
+    show nothing of themselves, 2 where skin cannot, for the other covers all around; `depth` float32 (2, N, N) in dm,
+    0 where nothing is: the farthest within two pixels, against speckles, and the nearest, for surface seen at a grazing
+    angle; `sight` uint8 (2, T) for the same two, which of the triangles it saw: `HIDDEN`, `PARTLY` or `WHOLE`. Surface
+    keeps its place in the source however it is posed, so that this is known beforehand."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
-    near: NDArray[np.uint8]
+    skin: NDArray[np.uint8]
+    foreign: NDArray[np.uint8]
     depth: FloatArray
+    sight: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Where the target's pixels lie in the source's `atlas`, as `cv2.remap` takes it: `grid` int16 (N, N, 2) in whole
-    pixels and `fraction` uint16 (N, N), 32 y + x in 32nds; `seen` uint8 (N, N), 255 where the source camera saw the
-    surface, else 0; `coarse` float32 (64, 64, 2), the displacement from target to source in picture units, smooth,
-    also beyond the mesh."""
+    """Where the target's pixels lie in the source's `atlas`: `place` uint32 (N, N), bits 0 to 13 the column and 14 to
+    27 the row in 32nds of a pixel, bits 28 and 29 which picture of the atlas; `cover` uint8 (N, N), how much of what is
+    found there to show, 0 where the backdrop shows (and the place says nothing); `seen` uint8 (N, N), 255 where the
+    source camera saw the surface, else 0; `coarse` float32 (64, 64, 2), the displacement from target to source in
+    picture units, smooth, also beyond the mesh."""
 
-    grid: NDArray[np.int16]
-    fraction: NDArray[np.uint16]
+    place: NDArray[np.uint32]
+    cover: NDArray[np.uint8]
     seen: NDArray[np.uint8]
     coarse: FloatArray
 
 
-def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) -> Raster:
-    """Z-buffer the front faces of `triangles` (T, 3) of projected `points` (V, 3) over `window`."""
-    pixels = window.pixels(points)
-    depth = np.full((window.height, window.width), np.inf, np.float32)
-    nearest = np.full((window.height, window.width), _NOTHING, np.int32)
-    _rasterize(pixels, triangles, nearest, depth)
-    return Raster(pixels, nearest, depth)
-
-
-def view_source(points: FloatArray, triangles: NDArray[np.int32], size: int) -> SourceView:
+def view_source(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], size: int) -> SourceView:
     """The mesh in the source picture, its vertices `points` (V, 3) as projected there."""
     raster = rasterize(points, triangles, Window.whole(size))
     covered = raster.covered()
+    skin = (raster.parts(parts) < Part.HAIR).astype(np.uint8)
+    around, beside = np.ones((5, 5), np.uint8), np.ones((3, 3), np.uint8)
+    foreign = cv2.erode(skin, beside) + 2 * cv2.erode(covered - skin, beside)
     depth = np.where(covered, raster.depth, 0)
-    around = np.ones((5, 5), np.uint8)
     depths = np.stack([cv2.dilate(depth, around), cv2.erode(depth, around)]).astype(np.float32)
-    return SourceView(raster.pixels, covered, atlas.with_halo(covered), depths)
+    sight = np.zeros((2, len(triangles)), np.uint8)
+    _see(raster.pixels, triangles, parts, foreign, depths, sight)
+    return SourceView(raster.pixels, covered, skin, np.asarray(foreign, np.uint8), depths, sight)
 
 
 def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
     """Flow of the whole picture.
 
-    Outside the mesh the flow of the nearest seen surface goes on (stray hair follows the head) and fades; where it
-    would show the figure, or the hair around it, a second time, the backdrop shows.
+    Beside the mesh the flow of the nearest seen surface goes on, for stray hair follows the head; everywhere else the
+    backdrop shows.
     """
     size = raster.depth.shape[0]
-    grid, fraction = np.empty((size, size, 2), np.int16), np.empty((size, size), np.uint16)
-    seen = np.zeros((size, size), np.uint8)
-    weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
-    planes, known = np.empty((len(triangles), 9), np.float32), np.zeros(len(triangles), np.bool_)
+    covered = raster.covered()
+    soft = np.asarray(cv2.GaussianBlur(covered * np.uint8(255), (3, 3), _SOFTNESS), np.uint8)
+    near = atlas.widen(covered, atlas.HALO)
+    place = np.empty((size, size), np.uint32)
+    cover, seen = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
+    planes, manners = np.empty((len(triangles), 9), np.float32), np.full(len(triangles), _UNKNOWN, np.uint8)
     _trace(
-        raster.pixels, triangles, parts, raster.triangle, source.pixels, source.depth, planes, known,
-        grid, fraction, seen, weighted,
+        raster.pixels, triangles, parts, raster.triangle, source.pixels, source.foreign, source.depth, source.sight,
+        planes, manners, soft, place, cover, seen,
     )  # fmt: skip
+    weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
+    _gather(raster.triangle, place, seen, weighted)
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
-    extended = (_push_pull(weighted) * fade).astype(np.float32)
-    near = atlas.with_halo(raster.covered())
-    _extend(raster.triangle, near, extended, source.covered, source.near, grid, fraction)
-    return Flow(grid, fraction, seen, extended * np.float32(2 / size))
+    extended = (_push_pull(weighted * np.float32(1 / 16)) * fade).astype(np.float32)
+    _extend(raster.triangle, near, soft, extended, source.covered, source.skin, place, cover)
+    return Flow(place, cover, seen, extended * np.float32(2 / size))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _rasterize(pixels: Any, triangles: Any, nearest: Any, depth: Any) -> None:
-    height, width = depth.shape
-    zero, far_left, far_right = np.float32(0), np.float32(0), np.float32(width - 1)
+def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sight: Any) -> None:
+    """Which of the triangles the source camera saw, by trying every place that a target's pixel may ask for."""
+    size = foreign.shape[0]
+    first_inside, last_inside, hair = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE), np.uint8(Part.HAIR)
+    plane = np.empty(9, np.float32)
+    reach = np.float32(0.75)
     for t in range(triangles.shape[0]):
+        if parts[t] >= first_inside and parts[t] <= last_inside:
+            continue
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
+        other = 1 if parts[t] >= hair else 2
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area >= 0:  # y points down here, so the front is wound clockwise
+        if abs(area) < np.float32(1e-3):
+            sight[0, t] = sight[1, t] = PARTLY
             continue
-        y_from, y_to = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))), height - 1)
-        left, right = max(np.ceil(min(ax, bx, cx)), far_left), min(np.floor(max(ax, bx, cx)), far_right)
-        if left > right or y_from > y_to:
-            continue
-        inverse = np.float32(1) / area
-        wb_x, wb_y = (cy - ay) * inverse, (ax - cx) * inverse
-        wc_x, wc_y = (ay - by) * inverse, (bx - ax) * inverse
-        wa_x = -wb_x - wc_x
-        zb, zc = pixels[b, 2] - pixels[a, 2], pixels[c, 2] - pixels[a, 2]
-        z_x = wb_x * zb + wc_x * zc
-        for y in range(y_from, y_to + 1):
-            dy = np.float32(y) - ay
-            wb, wc = dy * wb_y - ax * wb_x, dy * wc_y - ax * wc_x  # at x = 0
-            x_from, x_to = left, right
-            for w, w_x in ((wb, wb_x), (wc, wc_x), (np.float32(1) - wb - wc, wa_x)):
-                reach = w + _EDGE  # the row is inside where reach + x * w_x >= 0
-                if w_x > zero:
-                    x_from = max(x_from, -reach / w_x)
-                elif w_x < zero:
-                    x_to = min(x_to, -reach / w_x)
-                elif reach < zero:
-                    x_to = np.float32(-1)
-            z_start = pixels[a, 2] + wb * zb + wc * zc
-            for x in range(int(np.ceil(x_from)), int(np.floor(x_to)) + 1):
-                z = z_start + np.float32(x) * z_x
-                if z < depth[y, x]:
-                    depth[y, x] = z
-                    nearest[y, x] = t
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
-def barycentric(pixels: Any, a: int, b: int, c: int, x: int, y: int) -> Any:
-    """Weights of the corners `b` and `c` of a triangle at a pixel; callable from compiled code."""
-    ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
-    inverse = np.float32(1) / ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
-    dx, dy = np.float32(x) - ax, np.float32(y) - ay
-    return (dx * (cy - ay) - dy * (cx - ax)) * inverse, (dy * (bx - ax) - dx * (by - ay)) * inverse
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _interpolate(pixels: Any, triangles: Any, nearest: Any, attributes: Any, values: Any) -> None:
-    for y in range(nearest.shape[0]):
-        for x in range(nearest.shape[1]):
-            t = nearest[y, x]
-            if t >= 0:
-                a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-                wb, wc = barycentric(pixels, a, b, c, x, y)
-                for k in range(attributes.shape[1]):
-                    start = attributes[a, k]
-                    values[y, x, k] = start + wb * (attributes[b, k] - start) + wc * (attributes[c, k] - start)
+        _fit_plane(pixels, triangles[t], pixels, plane)
+        turn = np.float32(1) if area > 0 else np.float32(-1)
+        tried, passed_0, passed_1 = 0, 0, 0
+        for y in range(int(np.floor(min(ay, by, cy) - reach)), int(np.ceil(max(ay, by, cy) + reach)) + 1):
+            for x in range(int(np.floor(min(ax, bx, cx) - reach)), int(np.ceil(max(ax, bx, cx) + reach)) + 1):
+                outside = False
+                for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
+                    ex, ey = qx - px, qy - py
+                    away = turn * (ex * (np.float32(y) - py) - ey * (np.float32(x) - px))
+                    if away < -reach * np.sqrt(ex * ex + ey * ey):
+                        outside = True
+                if outside:
+                    continue
+                row, column = min(max(y, 0), size - 1), min(max(x, 0), size - 1)
+                z = plane[6] + np.float32(x) * plane[7] + np.float32(y) * plane[8]
+                tried += 1
+                if foreign[row, column] != other:
+                    passed_0 += z < depth[0, row, column]
+                    passed_1 += z < depth[1, row, column]
+        sight[0, t] = WHOLE if passed_0 == tried else (PARTLY if passed_0 else HIDDEN)
+        sight[1, t] = WHOLE if passed_1 == tried else (PARTLY if passed_1 else HIDDEN)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _trace(
-    pixels: Any, triangles: Any, parts: Any, nearest: Any, source: Any, source_depth: Any, planes: Any, known: Any,
-    grid: Any, fraction: Any, seen: Any, weighted: Any,
+    pixels: Any, triangles: Any, parts: Any, nearest: Any, source: Any, foreign: Any, source_depth: Any, sight: Any,
+    planes: Any, manners: Any, soft: Any, place: Any, cover: Any, seen: Any,
 ) -> None:  # fmt: skip
-    """Follow every covered pixel to the source; add up, per cell, how far it moved and whether it was seen."""
+    """Follow every covered pixel to the source, and tell whether it was seen there."""
     size = nearest.shape[0]
-    cell = size // weighted.shape[0]
-    first_inside, last_inside = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE)
-    last = size - 1
-    picture, stretched = atlas.PICTURE * size, np.float32(GRAZING)
-    current, inside, grazing = -1, False, False
-    sx_0 = sx_x = sx_y = sy_0 = sy_x = sy_y = z_0 = z_x = z_y = np.float32(0)
+    last = np.float32(32 * (size - 1))
     for y in range(size):
+        v = np.float32(y)
         for x in range(size):
             t = nearest[y, x]
             if t < 0:
                 continue
-            if t != current:
-                current = t
-                plane = planes[t]
-                if not known[t]:
-                    known[t] = True
-                    _fit_plane(pixels, triangles[t], source, plane)
-                sx_0, sx_x, sx_y, sy_0, sy_x, sy_y = plane[0], plane[1], plane[2], plane[3], plane[4], plane[5]
-                z_0, z_x, z_y = plane[6], plane[7], plane[8]
-                grazing = sx_x * sy_y - sx_y * sy_x < stretched
-                inside = parts[t] >= first_inside and parts[t] <= last_inside
-            u, v = np.float32(x), np.float32(y)
-            sx = sx_0 + u * sx_x + v * sx_y
-            sy = sy_0 + u * sy_x + v * sy_y
-            column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
-            trust = np.float32(0.02)
-            if not inside and z_0 + u * z_x + v * z_y < source_depth[1 if grazing else 0, row, column]:
-                trust = np.float32(1)
-                seen[y, x] = 255
-                if not grazing:
-                    grid[y, x, 1] += picture
-            if (x & 1) == 0 and (y & 1) == 0:
-                into = weighted[y // cell, x // cell]
-                into[0] += (sx - u) * trust
-                into[1] += (sy - v) * trust
-                into[2] += trust
+            p = np.uintp(t)  # an index that is not signed need not be checked for counting from the end
+            manner = manners[p]
+            if manner == _UNKNOWN:
+                _fit_plane(pixels, triangles[t], source, planes[t])
+                grazing = planes[p, 1] * planes[p, 5] - planes[p, 2] * planes[p, 4] < np.float32(GRAZING)
+                manner = manners[t] = _manner(sight[1 if grazing else 0, t], grazing, parts[t])
+            u = np.float32(x)
+            sx = planes[p, 0] + u * planes[p, 1] + v * planes[p, 2]
+            sy = planes[p, 3] + u * planes[p, 4] + v * planes[p, 5]
+            at = _place(sx, sy, last)
+            if manner & _MIXED:
+                column, row = np.uintp(((at & _MASK) + 16) >> 5), np.uintp(((at >> 14) + 16) >> 5)
+                depth = source_depth[1 if manner & _GRAZED else 0, row, column]
+                other = np.uint8(1 if manner & 3 == atlas.WORN else 2)
+                if foreign[row, column] != other and planes[p, 6] + u * planes[p, 7] + v * planes[p, 8] < depth:
+                    manner = _SEEN | (manner & 3 if manner & _GRAZED else atlas.PICTURE)
+            place[y, x] = at | np.uint32(manner & 3) << np.uint32(_SHELF)
+            seen[y, x] = 255 if manner & _SEEN else 0
+            cover[y, x] = 255 if manner & 3 == atlas.PICTURE else _soften(soft[y, x])
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _manner(sight: int, grazing: bool, part: int) -> int:
+    """How a triangle is traced: which picture of the atlas shows it, and flags."""
+    drawn = atlas.WORN if part >= np.uint8(Part.HAIR) else atlas.SKIN
+    if sight == PARTLY:
+        return drawn | _MIXED | (_GRAZED if grazing else 0)
+    if sight == WHOLE:
+        return _SEEN | (drawn if grazing else atlas.PICTURE)
+    return drawn
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _gather(nearest: Any, place: Any, seen: Any, weighted: Any) -> None:
+    """Add up, per cell, how far every second covered pixel moved; what was not seen counts little."""
+    size = nearest.shape[0]
+    cell = size // weighted.shape[0]
+    for y in range(0, size, 2):
+        for x in range(0, size, 2):
+            if nearest[y, x] < 0:
+                continue
+            at = place[y, x]
+            trust = np.float32(1) if seen[y, x] else np.float32(0.02)
+            into = weighted[y // cell, x // cell]
+            into[0] += (np.float32(at & _MASK) * np.float32(1 / 32) - np.float32(x)) * trust
+            into[1] += (np.float32((at >> 14) & _MASK) * np.float32(1 / 32) - np.float32(y)) * trust
+            into[2] += trust
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _soften(soft: int) -> Any:
+    """How much the outline covers: a little more than the mesh, whose corners lie on the surface, between them below
+    it."""
+    return min(soft + soft // 5, 255)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -274,68 +234,80 @@ def _fit_plane(pixels: Any, triangle: Any, source: Any, plane: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
-def _place(cell: Any, fraction: Any, y: int, x: int, sx: float, sy: float, last: int) -> Any:
-    """Write a place in the source as fixed-point; returns the nearest column and row."""
-    fixed_x = min(max(int(sx * np.float32(32) + np.float32(0.5)), 0), last * 32)
-    fixed_y = min(max(int(sy * np.float32(32) + np.float32(0.5)), 0), last * 32)
-    cell[0], cell[1] = fixed_x >> 5, fixed_y >> 5
-    fraction[y, x] = ((fixed_y & 31) << 5) | (fixed_x & 31)
-    return (fixed_x + 16) >> 5, (fixed_y + 16) >> 5
+def _place(sx: Any, sy: Any, last: Any) -> Any:
+    """A place in the source as fixed-point: 32nds of a pixel from 0 to `last`."""
+    half, scale, zero = np.float32(0.5), np.float32(32), np.float32(0)
+    column = np.uint32(np.int32(min(max(sx * scale + half, zero), last)))
+    row = np.uint32(np.int32(min(max(sy * scale + half, zero), last)))
+    return column | row << np.uint32(14)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _extend(nearest: Any, near: Any, coarse: Any, covered: Any, near_source: Any, grid: Any, fraction: Any) -> None:
-    """Fill the grid where nothing covers it from the smooth flow, bilinearly."""
+def _extend(
+    nearest: Any, near: Any, soft: Any, coarse: Any, source_covered: Any, source_skin: Any, place: Any, cover: Any
+) -> None:
+    """Fill the places beside the mesh from the smooth flow, bilinearly."""
     size, cells = nearest.shape[0], coarse.shape[0]
-    picture, backdrop = atlas.PICTURE * size, atlas.BACKDROP * size
-    scale = np.float32(cells / size)
-    last = size - 1
-    blend = np.empty((cells, 2), np.float32)
-    still = np.empty(cells, np.bool_)
-    lefts, shares = np.empty(size, np.int32), np.empty(size, np.float32)
-    for x in range(size):
-        u = min(max((np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
-        lefts[x] = min(int(u), cells - 2)
-        shares[x] = u - np.float32(lefts[x])
+    scale, stray, last = np.float32(cells / size), np.float32(STRAY), np.float32(32 * (size - 1))
     for y in range(size):
         v = min(max((np.float32(y) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
         top = min(int(v), cells - 2)
         v -= np.float32(top)
-        for column in range(cells):
-            for k in range(2):
-                blend[column, k] = coarse[top, column, k] * (np.float32(1) - v) + coarse[top + 1, column, k] * v
-            still[column] = blend[column, 0] == 0 and blend[column, 1] == 0
         for x in range(size):
-            if nearest[y, x] >= 0:
+            if near[y, x] == 0 or nearest[y, x] >= 0:
                 continue
-            left, u = lefts[x], shares[x]
-            if still[left] and still[left + 1] and not near_source[y, x]:
-                grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + picture, 0
-                continue
-            sx = np.float32(x) + blend[left, 0] + u * (blend[left + 1, 0] - blend[left, 0])
-            sy = np.float32(y) + blend[left, 1] + u * (blend[left + 1, 1] - blend[left, 1])
-            column, row = _place(grid[y, x], fraction, y, x, sx, sy, last)
-            if covered[row, column] or (near_source[row, column] and not near[y, x]):
-                grid[y, x, 0], grid[y, x, 1], fraction[y, x] = x, y + backdrop, 0
+            u = (np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5)
+            u = min(max(u, np.float32(0)), np.float32(cells - 1))
+            left = min(int(u), cells - 2)
+            u -= np.float32(left)
+            dx = dy = np.float32(0)
+            for row, share_y in ((top, np.float32(1) - v), (top + 1, v)):
+                for column, share_x in ((left, np.float32(1) - u), (left + 1, u)):
+                    dx += share_y * share_x * coarse[row, column, 0]
+                    dy += share_y * share_x * coarse[row, column, 1]
+            at = _place(np.float32(x) + dx, np.float32(y) + dy, last)
+            column, row = ((at & _MASK) + 16) >> 5, ((at >> 14) + 16) >> 5
+            if source_covered[row, column]:  # where the outline is a new one
+                cover[y, x] = _soften(soft[y, x])
+                place[y, x] = at | (atlas.SKIN if source_skin[row, column] else atlas.WORN) << _SHELF
             else:
-                grid[y, x, 1] += picture
+                far = max(abs(dx), abs(dy)) * (np.float32(2) / stray)
+                stays = min(max(np.float32(2) - far, np.float32(0)), np.float32(1))
+                cover[y, x] = 255 if soft[y, x] > 0 else np.uint8(255 * stays)
+                place[y, x] = at | np.uint32(atlas.PICTURE << _SHELF)
 
 
-def _push_pull(weighted: FloatArray) -> FloatArray:
-    """Fill (height, width, 2 + weight) of weighted values by its own pyramid: (height, width, 2)."""
-    weighted = weighted / np.float32(16)  # a full cell weighs 1
-    levels = [weighted]
-    while min(levels[-1].shape[:2]) > 2:
-        height, width = levels[-1].shape[:2]
-        levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
-    filled = _normalize(levels[-1])
-    for level in reversed(levels[:-1]):
-        height, width = level.shape[:2]
-        coarse = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
-        weight = np.minimum(level[..., 2:] * 4, 1)
-        filled = np.asarray(coarse + (_normalize(level) - coarse) * weight, np.float32)
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _push_pull(weighted: Any) -> Any:
+    """Fill (N, N, 2 + weight) of weighted values, N a power of 2, by its own pyramid: (N, N, 2). A weight of 0.25 or
+    more needs no help from the coarser cells."""
+    size = weighted.shape[0]
+    filled = np.empty((size, size, 2), np.float32)
+    if size > 2:
+        halved = np.empty((size // 2, size // 2, 3), np.float32)
+        for y in range(size // 2):
+            for x in range(size // 2):
+                for k in range(3):
+                    upper = weighted[2 * y, 2 * x, k] + weighted[2 * y, 2 * x + 1, k]
+                    lower = weighted[2 * y + 1, 2 * x, k] + weighted[2 * y + 1, 2 * x + 1, k]
+                    halved[y, x, k] = (upper + lower) * np.float32(0.25)
+        coarse = _push_pull(halved)
+        near, far, last = np.float32(0.75), np.float32(0.25), size // 2 - 1
+        for y in range(size):
+            y_near, y_far = y // 2, min(max(y // 2 + (1 if y & 1 else -1), 0), last)
+            for x in range(size):
+                x_near, x_far = x // 2, min(max(x // 2 + (1 if x & 1 else -1), 0), last)
+                for k in range(2):
+                    beside = near * coarse[y_near, x_near, k] + far * coarse[y_near, x_far, k]
+                    beyond = near * coarse[y_far, x_near, k] + far * coarse[y_far, x_far, k]
+                    filled[y, x, k] = near * beside + far * beyond
+    else:
+        filled[:] = 0
+    for y in range(size):
+        for x in range(size):
+            weight = weighted[y, x, 2]
+            own = min(weight * np.float32(4), np.float32(1)) if size > 2 else np.float32(1)
+            for k in range(2):
+                value = weighted[y, x, k] / max(weight, np.float32(1e-6))
+                filled[y, x, k] += (value - filled[y, x, k]) * own
     return filled
-
-
-def _normalize(weighted: FloatArray) -> FloatArray:
-    return np.asarray(weighted[..., :2] / np.maximum(weighted[..., 2:], 1e-6), np.float32)

@@ -101,6 +101,16 @@ def _pose(
         posed[v, 0], posed[v, 1], posed[v, 2] = still * x + px, still * y + py, still * z + pz
 
 
+@numba.njit(nogil=True, cache=True)
+def _project(vertices: Any, eye: Any, axes: Any, projected: Any) -> None:
+    for v in range(vertices.shape[0]):
+        x, y, z = vertices[v, 0] - eye[0], vertices[v, 1] - eye[1], vertices[v, 2] - eye[2]
+        depth = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
+        projected[v, 0] = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) / depth
+        projected[v, 1] = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) / depth
+        projected[v, 2] = depth
+
+
 @dataclass(frozen=True)
 class HeadMesh:
     """V vertices in decimetres (x to the model's left, y up, z forward) and T triangles.
@@ -212,7 +222,9 @@ class Camera:
         right, up, forward = self.axes
         zoom = 1.0 / self.reach
         axes = np.stack([right * zoom, -up * zoom, forward]).astype(np.float32)
-        seen = (vertices - np.array(self.eye, np.float32)) @ axes.T
-        seen[..., :2] /= seen[..., 2:]
-        projected: FloatArray = seen.astype(np.float32)
+        projected = np.empty(vertices.shape, np.float32)
+        _project(
+            np.ascontiguousarray(vertices, np.float32).reshape(-1, 3), np.array(self.eye, np.float32), axes,
+            projected.reshape(-1, 3),
+        )  # fmt: skip
         return projected

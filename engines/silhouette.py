@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import Window, rasterize
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
 from engines.media import Motion
+from engines.raster import Window, rasterize
 
 SIZE: Final = 256
 """Pixels on a side of the picture in which person and background are told apart."""

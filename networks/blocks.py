@@ -10,7 +10,8 @@ def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) 
 
 
 class ModulatedResidual(nn.Module):
-    """Two convolutions around a skip, scaled and shifted per channel by a condition (FiLM, arXiv 1709.07871).
+    """Two convolutions around a skip, one of 3 x 3 and one of 1 x 1, scaled and shifted per channel by a condition
+    between them (FiLM, arXiv 1709.07871).
 
     Begins as nearly the identity, so that depth costs nothing at the start of training.
     """
@@ -18,7 +19,7 @@ class ModulatedResidual(nn.Module):
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
         self.first = conv(channels, channels)
-        self.second = conv(channels, channels)
+        self.second = conv(channels, channels, 1)
         self.film = nn.Linear(condition, 2 * channels)
         nn.init.normal_(self.second.weight, 0, 0.01)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]

@@ -63,7 +63,7 @@ class WholePicture(nn.Module):
         self.body3 = ModulatedResidual(64, condition)
         self.up1 = conv(64, 32)
         self.merge = conv(32, 32)
-        self.out = conv(32, LAYER_CHANNELS)
+        self.out = conv(32, LAYER_CHANNELS, 1)
         start_transparent(self.out)
 
     def forward(self, picture: Tensor, condition: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class CropHead(nn.Module):
         self.bodies = nn.ModuleList([ModulatedResidual(trunk, condition) for _ in range(depth)])
         self.up = conv(trunk, detail, 1)
         self.detail = conv(detail + channels, detail)
-        self.out = conv(detail, LAYER_CHANNELS)
+        self.out = conv(detail, LAYER_CHANNELS, 1)
         start_transparent(self.out)
 
     def forward(self, window: Tensor, condition: Tensor) -> Tensor:

@@ -1,32 +1,80 @@
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
-from engines.atlas import BACKDROP, FIGURE, PICTURE, make_atlas, with_halo
+from engines.atlas import PICTURE, SKIN, WORN, Atlas, make_atlas
 
 SIZE = 64
-WALL, SKIN = np.array([[90, 110, 130], [220, 180, 150]], np.uint8)
+WALL, FACE, HAIR = np.array([[90, 110, 130], [220, 180, 150], [40, 20, 10]], np.uint8)
 
 
-def test_the_figure_is_drawn_out_and_taken_off_the_wall() -> None:
-    covered = np.zeros((SIZE, SIZE), np.uint8)
-    covered[20:44, 20:44] = 1
-    picture = np.where(covered[..., None] > 0, SKIN, WALL)
-    atlas = make_atlas(picture, covered, with_halo(covered))
-    figure, whole, backdrop = (atlas[part * SIZE : (part + 1) * SIZE] for part in (FIGURE, PICTURE, BACKDROP))
-    np.testing.assert_array_equal(whole, picture)
-    assert (figure == SKIN).all(), "no wall within reach of the figure"
-    assert np.abs(backdrop.astype(int) - WALL).max() <= 1, "no figure on the wall"
+def square(start: int, stop: int) -> NDArray[np.uint8]:
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[start:stop, start:stop] = 1
+    return mask
+
+
+@pytest.fixture
+def portrait() -> tuple[NDArray[np.uint8], Atlas]:
+    """A face with hair around it, before a wall."""
+    covered, skin = square(12, 52), square(22, 42)
+    picture = np.where(skin[..., None] > 0, FACE, np.where(covered[..., None] > 0, HAIR, WALL)).astype(np.uint8)
+    return picture, make_atlas(picture, covered, skin)
+
+
+def part(atlas: Atlas, which: int) -> NDArray[np.uint8]:
+    return atlas.figure[which * SIZE : (which + 1) * SIZE]
+
+
+def test_the_figure_is_taken_off_the_wall(portrait: tuple[NDArray[np.uint8], Atlas]) -> None:
+    _, atlas = portrait
+    assert np.abs(atlas.backdrop.astype(int) - WALL).max() <= 1
+    assert (
+        atlas.cover[32, 32] == 1 and atlas.cover[14, 32] == 1 and atlas.cover[8, 32] < 0.05 and atlas.cover[0, 0] == 0
+    )
+
+
+def test_figure_and_uncovered_wall_add_up_to_the_picture(portrait: tuple[NDArray[np.uint8], Atlas]) -> None:
+    picture, atlas = portrait
+    cut = part(atlas, PICTURE).astype(np.float32)
+    together = cut[..., :3] + atlas.backdrop * (1 - cut[..., 3:] / 255)
+    assert np.abs(together - picture).max() < 1.5
+
+
+def test_skin_and_hair_are_drawn_out_over_each_other(portrait: tuple[NDArray[np.uint8], Atlas]) -> None:
+    _, atlas = portrait
+    assert (part(atlas, SKIN) == [*FACE, 255]).all() and (part(atlas, WORN) == [*HAIR, 255]).all()
+
+
+def test_hair_between_wall_and_figure_is_covered_in_part() -> None:
+    covered = square(12, 52)
+    picture = np.where(covered[..., None] > 0, HAIR, WALL).astype(np.uint8)
+    picture[11] = picture[12] = (0.3 * HAIR + 0.7 * WALL).astype(np.uint8)
+    cover = make_atlas(picture, covered, np.zeros_like(covered)).cover
+    assert 0.3 < cover[11, 32] < 0.6 and cover[11, 32] == pytest.approx(cover[12, 32], abs=0.02)
+
+
+def test_other_colours_change_every_picture_and_no_cover(portrait: tuple[NDArray[np.uint8], Atlas]) -> None:
+    picture, atlas = portrait
+    halved = atlas.recoloured((np.arange(256, dtype=np.uint8) // 2)[None, :, None].repeat(3, 2))
+    np.testing.assert_array_equal(halved.picture, picture // 2)
+    np.testing.assert_array_equal(halved.cover, atlas.cover)
+    assert (part(halved, SKIN)[..., :3] == FACE // 2).all() and np.abs(
+        halved.backdrop.astype(int) - WALL // 2
+    ).max() <= 1
 
 
 def test_a_gradient_goes_on_behind_the_figure() -> None:
-    covered = np.zeros((SIZE, SIZE), np.uint8)
-    covered[24:40, 24:40] = 1
+    covered = square(24, 40)
     wall = np.repeat(np.linspace(0, 252, SIZE, dtype=np.float32)[None, :, None], SIZE, 0).repeat(3, 2).astype(np.uint8)
-    backdrop = make_atlas(np.where(covered[..., None] > 0, SKIN, wall), covered, with_halo(covered))[BACKDROP * SIZE :]
+    picture = np.where(covered[..., None] > 0, FACE, wall).astype(np.uint8)
+    backdrop = make_atlas(picture, covered, covered).backdrop
     assert np.abs(backdrop.astype(int) - wall).max() < 40
     assert np.diff(backdrop[32, :, 0].astype(int)).min() > -4
 
 
-def test_a_picture_without_a_mesh_is_left_as_it_is() -> None:
+def test_a_picture_without_a_mesh_is_all_backdrop() -> None:
     picture = np.full((SIZE, SIZE, 3), 77, np.uint8)
     nothing = np.zeros((SIZE, SIZE), np.uint8)
-    assert (make_atlas(picture, nothing, nothing) == 77).all()
+    atlas = make_atlas(picture, nothing, nothing)
+    assert (atlas.backdrop == 77).all() and not atlas.cover.any() and not part(atlas, PICTURE).any()

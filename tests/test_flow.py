@@ -3,8 +3,9 @@ from numpy.typing import NDArray
 
 from engines import atlas
 from engines.expression import FloatArray
-from engines.flow import NO_PART, Flow, Window, flow_to_source, rasterize, view_source
+from engines.flow import HIDDEN, PARTLY, WHOLE, Flow, flow_to_source, view_source
 from engines.head_mesh import Part
+from engines.raster import Window, rasterize
 
 Triangles = NDArray[np.int32]
 Parts = NDArray[np.uint8]
@@ -20,101 +21,91 @@ def corners(x: float, y: float, half: float, depth: float = 10.0) -> FloatArray:
     return np.array([[*point, depth] for point in points], np.float32)
 
 
-def centers(size: int) -> FloatArray:
-    """Picture coordinates of the pixel centres of the whole picture, (size, size, 2)."""
-    at = ((np.arange(size) + 0.5) / (size / 2) - 1).astype(np.float32)
-    return np.dstack(np.meshgrid(at, at))
-
-
-def test_window_centres_are_those_of_the_picture() -> None:
-    whole = centers(512)
-    np.testing.assert_allclose(whole[0, 0], [-1 + 1 / 512, -1 + 1 / 512], atol=1e-6)
-    rows, columns = np.mgrid[50:60, 100:120]
-    points = np.pad(whole[50:60, 100:120].reshape(-1, 2), ((0, 0), (0, 1)))
-    for window, left, top in ((Window.whole(512), 0, 0), (Window(256, 100, 50, 20, 10), 100, 50)):
-        expected = np.stack([columns.ravel() - left, rows.ravel() - top], axis=1)
-        np.testing.assert_allclose(window.pixels(points)[:, :2], expected, atol=1e-4)
-
-
 def flow_between(source: FloatArray, target: FloatArray, triangles: Triangles = SQUARE, parts: Parts = SKIN) -> Flow:
-    view = view_source(source, triangles, SIZE)
+    view = view_source(source, triangles, parts, SIZE)
     return flow_to_source(rasterize(target, triangles, Window.whole(SIZE)), triangles, parts, view)
 
 
 def places(flow: Flow) -> FloatArray:
-    """Where each pixel lies in the atlas, in pixels."""
-    fraction = np.dstack([flow.fraction & 31, flow.fraction >> 5])
-    return (flow.grid + fraction / 32).astype(np.float32)
+    """Where each pixel lies in the source, in pixels."""
+    bits = flow.place.astype(np.int64)
+    return (np.dstack([bits & 16383, bits >> 14 & 16383]) / 32).astype(np.float32)
 
 
-def test_attributes_interpolate_over_a_square() -> None:
-    points = corners(0, 0, 0.5)
-    window = Window.whole(64)
-    raster = rasterize(points, SQUARE, window)
-    covered = raster.parts(SKIN) == Part.SKIN
-    assert covered.sum() == 32 * 32
-    np.testing.assert_allclose(raster.interpolate(SQUARE, points)[covered][:, :2], centers(64)[covered], atol=1e-5)
-
-
-def test_the_back_is_culled_and_the_near_hides_the_far() -> None:
-    points = np.concatenate([corners(0, 0, 0.5, 10), corners(0, 0, 0.25, 5)])
-    triangles = np.concatenate([SQUARE, SQUARE + 4])
-    labels = np.array([Part.SKIN, Part.SKIN, Part.EYE, Part.EYE], np.uint8)
-    for order in (slice(None), slice(None, None, -1)):
-        parts = rasterize(points, triangles[order], Window.whole(64)).parts(labels[order])
-        assert parts[32, 32] == Part.EYE and parts[18, 18] == Part.SKIN and parts[0, 0] == NO_PART
-    flipped = rasterize(points, triangles[:, ::-1].copy(), Window.whole(64))
-    assert (flipped.triangle == -1).all()
-
-
-def test_neighbours_leave_no_seam() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        points = corners(0, 0, 0.6) + np.pad(rng.uniform(-0.2, 0.2, (4, 2)), ((0, 0), (0, 1))).astype(np.float32)
-        covered = rasterize(points, SQUARE, Window.whole(128)).triangle >= 0
-        filled = np.maximum.accumulate(covered, 1) & np.maximum.accumulate(covered[:, ::-1], 1)[:, ::-1]
-        np.testing.assert_array_equal(covered, filled)
-
-
-def test_a_window_cuts_the_parts_of_the_whole() -> None:
-    raster = rasterize(corners(0, 0, 0.5), SQUARE, Window.whole(64))
-    window = Window(32, 10, 20, 16, 8)
-    np.testing.assert_array_equal(raster.parts(SKIN, window), raster.parts(SKIN)[20:28, 10:26])
+def shelves(flow: Flow) -> NDArray[np.uint32]:
+    """Which picture of the atlas each pixel is looked up in."""
+    return flow.place >> np.uint32(28)
 
 
 def test_flow_points_back_to_the_source() -> None:
     flow = flow_between(corners(-0.25, 0.125, 0.3), corners(0.125, 0.0, 0.3))
     here = Window.whole(SIZE).pixels(np.array([[0.125, 0.0, 0]], np.float32))[0, :2].round().astype(int)
     moved = places(flow)[here[1], here[0]] - here
-    np.testing.assert_allclose(moved, [-0.375 * SIZE / 2, 0.125 * SIZE / 2 + atlas.PICTURE * SIZE], atol=1 / 32)
+    np.testing.assert_allclose(moved, [-0.375 * SIZE / 2, 0.125 * SIZE / 2], atol=1 / 32)
     np.testing.assert_allclose(flow.coarse[32, 36], [-0.375, 0.125], atol=1e-3)
-    assert flow.seen[here[1], here[0]] == 255
+    assert flow.seen[here[1], here[0]] == 255 and flow.cover[here[1], here[0]] == 255
+    assert shelves(flow)[here[1], here[0]] == atlas.PICTURE
 
 
 def test_flow_goes_on_just_outside_the_mesh_and_fades_further_out() -> None:
-    flow = flow_between(corners(-0.1, 0.0, 0.3), corners(0.1, 0.0, 0.3))
-    just_above = places(flow)[SIZE // 2 - 45, SIZE // 2 + 13]
-    np.testing.assert_allclose(
-        just_above, [SIZE // 2 + 13 - 0.2 * SIZE / 2, SIZE // 2 - 45 + atlas.PICTURE * SIZE], atol=2
-    )
-    np.testing.assert_allclose(places(flow)[0, 0], [0, atlas.PICTURE * SIZE])
+    flow = flow_between(corners(0.0, 0.0, 0.3), corners(0.02, 0.0, 0.3))
+    above = SIZE // 2 - 42, SIZE // 2 + 13
+    np.testing.assert_allclose(places(flow)[above], [above[1] - 0.02 * SIZE / 2, above[0]], atol=0.1)
+    assert flow.cover[above] == 255 and shelves(flow)[above] == atlas.PICTURE, "stray hair follows"
+    assert flow.cover[0, 0] == 0
+    assert np.abs(flow.coarse[0, 0]).max() == 0
+
+
+def test_stray_hair_is_gone_when_the_head_has_moved_far() -> None:
+    above = SIZE // 2 - 42, SIZE // 2 + 26
+    covers = [
+        flow_between(corners(0, 0, 0.3), corners(2 * pixels / SIZE, 0, 0.3)).cover[above] for pixels in (2, 6, 9, 12)
+    ]
+    assert covers[0] == covers[1] == 255 and 0 < covers[2] < 255 and covers[3] == 0
 
 
 def test_what_the_figure_uncovers_shows_the_backdrop() -> None:
     flow = flow_between(corners(-0.3, 0.0, 0.3), corners(0.3, 0.0, 0.3))
-    uncovered = SIZE // 2, SIZE // 2 - 60
-    np.testing.assert_allclose(places(flow)[uncovered], [uncovered[1], uncovered[0] + atlas.BACKDROP * SIZE])
+    assert flow.cover[SIZE // 2, SIZE // 2 - 60] == 0
+
+
+def test_a_new_outline_is_soft() -> None:
+    """Half of the square was hidden behind another, so that its outline there is one that the source did not show."""
+    points = np.concatenate([corners(0, 0, 0.4, 10), corners(0.4, 0, 0.39, 9)])
+    moved = np.concatenate([corners(0, 0, 0.4, 10), corners(5, 5, 0.39, 9)])
+    triangles, parts = np.concatenate([SQUARE, SQUARE + 4]), np.full(4, Part.SKIN, np.uint8)
+    row = flow_between(points, moved, triangles, parts).cover[SIZE // 2]
+    edge = int((0.4 + 1) * SIZE / 2 - 0.5)
+    assert row[edge - 3] == 255 and 150 < row[edge] < 255 and 0 < row[edge + 1] < 120 and row[edge + 3] == 0
 
 
 def test_what_another_surface_hid_in_the_source_is_not_seen() -> None:
     far, near = corners(0, 0, 0.4, 10), corners(0, 0, 0.2, 9)
     triangles = np.concatenate([SQUARE, SQUARE + 4])
     labels = np.full(4, Part.SKIN, np.uint8)
-    seen = flow_between(
-        np.concatenate([far, near]), np.concatenate([far, corners(5, 5, 0.2, 9)]), triangles, labels
-    ).seen
+    flow = flow_between(np.concatenate([far, near]), np.concatenate([far, corners(5, 5, 0.2, 9)]), triangles, labels)
     middle = SIZE // 2
-    assert seen[middle, middle] == 0 and seen[middle, middle - int(0.35 * middle)] == 255
+    assert flow.seen[middle, middle] == 0 and flow.seen[middle, middle - int(0.35 * middle)] == 255
+    assert shelves(flow)[middle, middle] == atlas.SKIN
+
+
+def test_skin_right_behind_hair_is_not_seen() -> None:
+    """Nearer to it than the depth buffer tells apart."""
+    face, fringe = corners(0, 0, 0.4, 10), corners(0, -0.3, 0.1, 9.98)
+    triangles = np.concatenate([SQUARE, SQUARE + 4])
+    labels = np.array([Part.SKIN, Part.SKIN, Part.HAIR, Part.HAIR], np.uint8)
+    lifted = np.concatenate([face, corners(0, -0.8, 0.1, 9.98)])
+    flow = flow_between(np.concatenate([face, fringe]), lifted, triangles, labels)
+    beneath = int((-0.3 + 1) * SIZE / 2), SIZE // 2
+    assert flow.seen[beneath] == 0 and shelves(flow)[beneath] == atlas.SKIN
+    assert flow.seen[SIZE // 2, SIZE // 2] == 255
+
+
+def test_sight_tells_the_triangles_that_were_seen_whole_in_part_or_not() -> None:
+    halved, near, hidden = corners(0, 0, 0.2, 10), corners(0.3, 0, 0.3, 9), corners(0.3, 0, 0.1, 10)
+    triangles = np.concatenate([SQUARE, SQUARE + 4, SQUARE + 8])
+    view = view_source(np.concatenate([halved, near, hidden]), triangles, np.full(6, Part.SKIN, np.uint8), SIZE)
+    assert view.sight[0].tolist() == [PARTLY, PARTLY, WHOLE, WHOLE, HIDDEN, HIDDEN]
 
 
 def test_hair_is_seen_and_teeth_are_never_taken_from_the_source() -> None:
@@ -123,11 +114,11 @@ def test_hair_is_seen_and_teeth_are_never_taken_from_the_source() -> None:
         assert flow_between(points, points, parts=np.full(2, part, np.uint8)).seen.max() == expected
 
 
-def test_surface_seen_at_a_grazing_angle_is_looked_up_in_the_figure() -> None:
+def test_surface_seen_at_a_grazing_angle_is_looked_up_where_it_is_drawn_out() -> None:
     narrow, wide = corners(0, 0, 0.5), corners(0, 0, 0.5)
     narrow[:, 0] *= 0.2
-    flow = flow_between(narrow, wide)
     middle = SIZE // 2
-    assert places(flow)[middle, middle, 1] < SIZE, "the figure comes first in the atlas"
-    assert flow.seen[middle, middle] == 255
-    assert flow.seen[middle, middle - int(0.49 * middle)] == 0, "at the outline it is not trusted"
+    for part, drawn in ((Part.SKIN, atlas.SKIN), (Part.HAIR, atlas.WORN)):
+        flow = flow_between(narrow, wide, parts=np.full(2, part, np.uint8))
+        assert shelves(flow)[middle, middle] == drawn and flow.seen[middle, middle] == 255
+        assert flow.seen[middle, middle - int(0.49 * middle)] == 0, "at the outline it is not trusted"

@@ -4,9 +4,9 @@ import pytest
 
 from engines.face_basis import FaceBasis
 from engines.face_fit import camera_around
-from engines.flow import Window, rasterize
 from engines.head_mesh import Part
 from engines.media import HeadPose, Motion
+from engines.raster import Window, rasterize
 from engines.silhouette import dressed
 
 

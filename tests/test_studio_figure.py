@@ -15,9 +15,9 @@ if not os.environ.get("VISAVIS_MAKEHUMAN"):
 
 from engines.avatar import AVATARS
 from engines.expression import EXPRESSION_NAMES
-from engines.flow import Window, rasterize
 from engines.head_mesh import HeadMesh, Part, bone_transforms
 from engines.keypoints import KEYPOINT_NAMES
+from engines.raster import Window, rasterize
 from training.studio.assets import Assets
 from training.studio.camera import backdrop
 from training.studio.cast import HELD_OUT, SHIPPED

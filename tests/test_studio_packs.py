@@ -8,10 +8,10 @@ import pytest
 
 from engines.avatar import AVATARS, list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, FloatArray, rest_expression
-from engines.flow import Window, rasterize
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import INNER_LIPS, KEYPOINT_NAMES, LIDS, LIPS, MIRROR, MOUTH
 from engines.media import HeadPose, Motion
+from engines.raster import Window, rasterize
 
 NAMES = list_avatars()
 

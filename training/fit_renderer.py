@@ -8,6 +8,7 @@ Resumes from the newest checkpoint in the run's folder; the same seed gives the 
 import argparse
 import copy
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -18,13 +19,37 @@ from tqdm import tqdm
 from networks.compact_renderer import CompactRenderer
 from training.critic import Critics
 from training.fitting import learning_rate, save_checkpoint
-from training.renderer_dataset import PICTURE_SIZE, Batch, batches, load_identity
+from training.renderer_dataset import PICTURE_SIZE, Batch, Identity, batches, load_identity
 from training.studio.cast import HELD_OUT, SHIPPED
 
 CRITIC_WEIGHT = 0.01
 """Of what the critics ask of mouth and eyes, beside the distance from the truth."""
+LOOK_AGAIN = 300.0
+"""Seconds after which frames are looked for that were written meanwhile."""
 AVERAGE_DECAY = 0.998
 """What is exported is the running average of the weights over about 500 steps."""
+
+
+class Heads:
+    """The heads in the `roots` of the studio's frames, but for the `excluded`, while they are being written."""
+
+    def __init__(self, roots: list[Path], excluded: set[str]) -> None:
+        self._roots, self._excluded = roots, excluded
+        self._shards: dict[Path, int] = {}
+        self._loaded: dict[Path, Identity] = {}
+
+    def look(self) -> bool:
+        """Load who is new or has new frames; returns whether anybody has."""
+        folders = sorted(path.parent for root in self._roots for path in root.glob("*/frames_*.npz"))
+        shards = {folder: count for folder, count in Counter(folders).items() if folder.name not in self._excluded}
+        changed = [folder for folder, count in shards.items() if self._shards.get(folder) != count]
+        for folder in tqdm(changed, desc="loading", unit="head"):
+            self._loaded[folder] = load_identity(folder, folder.parent, "frames")
+        self._shards = shards
+        return bool(changed)
+
+    def identities(self) -> list[Identity]:
+        return list(self._loaded.values())
 
 
 def compose(network: CompactRenderer, batch: Batch) -> dict[str, Tensor]:
@@ -54,12 +79,13 @@ def lay(picture: Tensor, layer: Tensor) -> Tensor:
 
 
 def picture_loss(output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Charbonnier distance plus the distance of gradients at three scales, which keeps edges sharp; both where
-    `weight` (B, 1, h, w) is 1."""
+    """Charbonnier and squared distance plus the distance of gradients at three scales, which keeps edges sharp; all
+    where `weight` (B, 1, h, w) is 1."""
     error = output - target
     if weight is not None:
         error = error * weight
-    loss = (error * error + 1e-5).sqrt().mean()
+    square = error * error
+    loss = (square + 1e-5).sqrt().mean() + 4 * square.mean()
     for scale in range(3):
         loss = loss + 0.8 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
         if scale < 2:
@@ -97,11 +123,9 @@ def main() -> None:
     options.run.mkdir(parents=True, exist_ok=True)
     checkpoint = options.run / "checkpoint.pt"
     held_out, shipped = ({identity.id for identity in group} for group in (HELD_OUT, SHIPPED))
-    folders = sorted(path.parent for root in options.frames for path in root.glob("*/frames_*.npz"))
-    folders = [folder for folder in dict.fromkeys(folders) if folder.name not in held_out]
-    loading = tqdm(folders, desc="loading", unit="head")
-    identities = [load_identity(folder, folder.parent, "frames") for folder in loading]
-    count = len(identities[0].geometry.mesh.keypoints)
+    heads = Heads(options.frames, held_out)
+    heads.look()
+    count = len(heads.identities()[0].geometry.mesh.keypoints)
     model = CompactRenderer(count).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
@@ -118,15 +142,6 @@ def main() -> None:
         for network in (model, average):
             network.load_state_dict(torch.load(options.init, weights_only=True)["average"])
 
-    record = {
-        "seed": options.seed,
-        "batch": options.batch,
-        "rate": options.rate,
-        "heads": len(identities),
-        "frames": sum(len(identity.motions) for identity in identities),
-        "shipped": sorted(shipped),
-    }
-
     def save() -> None:
         state = {
             "model": model.state_dict(),
@@ -135,12 +150,19 @@ def main() -> None:
             "critics": critics.critics.state_dict(),
             "step": step,
             "keypoints": count,
-            "record": record,
+            "record": {
+                "seed": options.seed,
+                "batch": options.batch,
+                "rate": options.rate,
+                "heads": len(heads.identities()),
+                "frames": sum(len(identity.motions) for identity in heads.identities()),
+                "shipped": sorted(shipped),
+            },
         }
         save_checkpoint(state, checkpoint)
 
-    feed = batches(identities, shipped, options.batch, options.seed + step)
-    saved_at = time.monotonic()
+    feed = batches(heads.identities(), shipped, options.batch, options.seed + step)
+    looked_at = saved_at = time.monotonic()
     running: dict[str, float] = {}
     with (options.run / "log.txt").open("a") as log, tqdm(total=options.steps, initial=step, unit="step") as bar:
         while step < options.steps:
@@ -168,6 +190,10 @@ def main() -> None:
             if time.monotonic() - saved_at > 120:
                 save()
                 saved_at = time.monotonic()
+            if time.monotonic() - looked_at > LOOK_AGAIN:
+                if heads.look():
+                    feed = batches(heads.identities(), shipped, options.batch, options.seed + step)
+                looked_at = time.monotonic()
     save()
 
 

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engines.atlas import Atlas
 from engines.face_geometry import Interior, SourceGeometry, face_geometry
-from engines.head_mesh import Camera, HeadMesh
+from engines.head_mesh import Camera, HeadMesh, Part
 from engines.media import HeadPose, Motion
 from engines.renderer import SEAM, painter_inputs, warp
 
@@ -23,6 +24,10 @@ AS_PHOTO_YAW = 0.2
 """Radians that a head may be turned in such a source."""
 AS_PHOTO_MISFIT = 0.015
 """Decimetres by which its mesh is off, at most; a pixel is about 0.006."""
+TURNED_FAVOUR = 4.0
+"""How much likelier a frame is drawn per radian that its head is turned."""
+UNDRESSED = 0.25
+"""Share of those sources whose mesh lacks the hair, as where a photo's outline was not found."""
 PICTURE_SIZE = 256
 """Resolution at which the whole picture is trained; the windows are trained at the full one."""
 
@@ -33,7 +38,7 @@ class Identity:
 
     name: str
     source: NDArray[np.uint8]
-    atlas: NDArray[np.uint8]
+    atlas: Atlas
     geometry: SourceGeometry
     frames: NDArray[np.uint8]
     motions: list[Motion]
@@ -88,9 +93,12 @@ def make_sample(
 ) -> dict[str, NDArray[np.float32]]:
     """The tensors of one frame; with `rng`, its colours are jittered together with the source's."""
     geometry = face_geometry(identity.geometry, identity.motions[frame])
-    table = random_colours(rng) if rng is not None else np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
-    source, target = (cv2.LUT(picture, table) for picture in (identity.source, identity.frames[frame]))
-    warped = warp(cv2.LUT(identity.atlas, table), geometry)
+    table = random_colours(rng) if rng is not None else None
+    source, target, atlas = identity.source, identity.frames[frame], identity.atlas
+    if table is not None:
+        source, target = (np.asarray(cv2.LUT(picture, table), np.uint8) for picture in (source, target))
+        atlas = atlas.recoloured(table)
+    warped = warp(atlas, geometry)
     outside = np.ones((*warped.shape[:2], 1), np.uint8) * 255
     for window in (geometry.mouth, geometry.eyes):
         window.cut(outside)[SEAM:-SEAM, SEAM:-SEAM] = 0
@@ -110,12 +118,13 @@ def make_sample(
     return sample | {"source": planar(small(source)), "outside": planar(small(outside))}
 
 
-def random_colours(rng: np.random.Generator) -> NDArray[np.uint8]:
+def random_colours(rng: np.random.Generator) -> NDArray[np.uint8] | None:
     """A look-up table (1, 256, 3): now and then another contrast and cast, sometimes a strong one."""
+    if rng.random() > 0.6:
+        return None
     colour = np.arange(256, dtype=np.float32)[:, None].repeat(3, 1) / 255
-    if rng.random() < 0.6:
-        strength = 2.2 if rng.random() < 0.3 else 1.0
-        colour = colour ** np.exp(rng.normal(0, 0.12 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
+    strength = 2.2 if rng.random() < 0.3 else 1.0
+    colour = colour ** np.exp(rng.normal(0, 0.12 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
     return (255 * colour).clip(0, 255).round().astype(np.uint8)[None]
 
 
@@ -127,6 +136,9 @@ def as_photo(identity: Identity, rng: np.random.Generator) -> Identity:
     picture = identity.frames[frame]
     mesh, camera = identity.geometry.mesh, identity.geometry.camera
     pictured = mesh.pose(identity.motions[frame])
+    if rng.random() < UNDRESSED:
+        own = mesh.parts != Part.HAIR
+        mesh = replace(mesh, triangles=mesh.triangles[own], parts=mesh.parts[own])
     waves, phases = rng.normal(0, 1.0, (3, 3)), rng.uniform(0, 2 * np.pi, 3)
     if rng.random() < 0.4:
         quality = int(rng.integers(40, 95))
@@ -151,12 +163,17 @@ def batches(
         [(identity, frame) for identity in identities if keep(identity.name) for frame in range(len(identity.motions))]
         for keep in (lambda name: name in favoured, lambda name: name not in favoured)
     ]
+    chances = []
+    for pool in pools:
+        turned = np.array([abs(identity.motions[frame].pose.yaw) for identity, frame in pool])
+        chances.append(np.cumsum(1 + turned * TURNED_FAVOUR))
     while True:
         samples = []
         for _ in range(size):
-            pool = pools[0] if (rng.random() < favour or not pools[1]) and pools[0] else pools[1]
-            identity, frame = pool[rng.integers(len(pool))]
-            if pool is pools[1] and rng.random() < AS_PHOTO:
+            at = 0 if (rng.random() < favour or not pools[1]) and pools[0] else 1
+            chosen = int(np.searchsorted(chances[at], rng.random() * chances[at][-1], side="right"))
+            identity, frame = pools[at][chosen]
+            if at == 1 and rng.random() < AS_PHOTO:
                 identity = as_photo(identity, rng)
             samples.append(make_sample(identity, frame, rng))
         yield collate(samples)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import Window, rasterize
+from engines.raster import Window, rasterize
 from training.studio.assets import ObjMesh, Points
 from training.studio.figure import TEETH, TONGUE, Wardrobe
 from training.studio.head_export import is_lower, skin_vertices, teeth_topology

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import Window, rasterize
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.media import FRAME_SIZE, Motion
+from engines.raster import Window, rasterize
 from training.studio.figure import Wardrobe
 from training.studio.head_export import skin_vertices
 

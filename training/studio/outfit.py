@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import Window, rasterize
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.media import FRAME_SIZE, HeadPose, Motion
+from engines.raster import Window, rasterize
 from training.studio.camera import portrait_camera
 from training.studio.figure import GARMENT_GAP, Figure
 from training.studio.subdivision import vertex_normals

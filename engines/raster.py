@@ -1,0 +1,134 @@
+"""Z-buffering a projected mesh: which triangle shows at each pixel, and what its corners say there."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import FloatArray
+
+NO_PART: Final = 255
+"""Part of a pixel that no triangle covers."""
+_NOTHING: Final = -1
+_EDGE: Final = np.float32(1e-4)
+"""By how much (barycentric) a triangle reaches over its edge, so that no seam opens between two."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A raster over the picture: `scale` pixels per unit of [-1, 1], the first pixel at (`left`, `top`)."""
+
+    scale: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def whole(cls, size: int) -> "Window":
+        """The whole picture at `size` x `size`."""
+        return cls(size / 2, 0, 0, size, size)
+
+    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """The part of `picture` that the window shows: a view, to read or to write."""
+        return picture[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def pixels(self, points: FloatArray) -> FloatArray:
+        """Projected `points` (V, 3) in pixels of the window, pixel centres at whole numbers; the depth is kept."""
+        scale = np.float32(self.scale)
+        start = np.array([self.scale - 0.5 - self.left, self.scale - 0.5 - self.top, 0], np.float32)
+        return np.asarray(points * np.array([scale, scale, 1], np.float32) + start, np.float32)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What shows at each pixel of a window: `triangle` int32 (height, width), -1 where none does, and `depth` float32
+    (height, width) in dm, infinite where nothing is; `pixels` float32 (V, 3) are the vertices that were drawn."""
+
+    pixels: FloatArray
+    triangle: NDArray[np.int32]
+    depth: FloatArray
+
+    def covered(self) -> NDArray[np.uint8]:
+        """1 where the mesh is, else 0: uint8 (height, width)."""
+        return (self.triangle != _NOTHING).astype(np.uint8)
+
+    def interpolate(self, triangles: NDArray[np.int32], attributes: FloatArray) -> FloatArray:
+        """`attributes` (V, A) of the vertices at every pixel: float32 (height, width, A), 0 where nothing is."""
+        values = np.zeros((*self.triangle.shape, attributes.shape[1]), np.float32)
+        _interpolate(self.pixels, triangles, self.triangle, attributes, values)
+        return values
+
+    def parts(self, parts: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.uint8]:
+        """`Part` of every pixel of `window`, uint8 (height, width), or `NO_PART`, from the triangles' `parts` (T,)."""
+        nearest = window.cut(self.triangle) if window else self.triangle
+        return np.where(nearest == _NOTHING, NO_PART, parts[nearest]).astype(np.uint8)
+
+
+def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) -> Raster:
+    """Z-buffer the front faces of `triangles` (T, 3) of projected `points` (V, 3) over `window`."""
+    pixels = window.pixels(points)
+    depth = np.full((window.height, window.width), np.inf, np.float32)
+    nearest = np.full((window.height, window.width), _NOTHING, np.int32)
+    _rasterize(pixels, triangles, nearest, depth)
+    return Raster(pixels, nearest, depth)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _rasterize(pixels: Any, triangles: Any, nearest: Any, depth: Any) -> None:
+    """Triangles are small: the weights of the corners are stepped over the box around each."""
+    height, width = depth.shape
+    one, zero = np.float32(1), np.float32(0)
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area >= 0:  # y points down here, so the front is wound clockwise
+            continue
+        top, bottom = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))), height - 1)
+        left, right = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))), width - 1)
+        if left > right or top > bottom:
+            continue
+        inverse = one / area
+        wb_x, wb_y = (cy - ay) * inverse, (ax - cx) * inverse
+        wc_x, wc_y = (ay - by) * inverse, (bx - ax) * inverse
+        wa_x, wa_y = -wb_x - wc_x, -wb_y - wc_y
+        zb, zc = pixels[b, 2] - pixels[a, 2], pixels[c, 2] - pixels[a, 2]
+        z_x, z_y = wb_x * zb + wc_x * zc, wb_y * zb + wc_y * zc
+        dx, dy = np.float32(left) - ax, np.float32(top) - ay
+        wb_row, wc_row = dx * wb_x + dy * wb_y, dx * wc_x + dy * wc_y
+        wa_row, z_row = one - wb_row - wc_row + _EDGE, pixels[a, 2] + wb_row * zb + wc_row * zc
+        wb_row, wc_row = wb_row + _EDGE, wc_row + _EDGE
+        for y in range(top, bottom + 1):
+            wa, wb, wc, z = wa_row, wb_row, wc_row, z_row
+            for x in range(left, right + 1):
+                row, column = np.uintp(y), np.uintp(x)  # never negative, so not to be checked for it
+                if min(wa, wb, wc) >= zero and z < depth[row, column]:
+                    depth[row, column] = z
+                    nearest[row, column] = t
+                wa, wb, wc, z = wa + wa_x, wb + wb_x, wc + wc_x, z + z_x
+            wa_row, wb_row, wc_row, z_row = wa_row + wa_y, wb_row + wb_y, wc_row + wc_y, z_row + z_y
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def barycentric(pixels: Any, a: int, b: int, c: int, x: int, y: int) -> Any:
+    """Weights of the corners `b` and `c` of a triangle at a pixel; callable from compiled code."""
+    ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
+    inverse = np.float32(1) / ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
+    dx, dy = np.float32(x) - ax, np.float32(y) - ay
+    return (dx * (cy - ay) - dy * (cx - ax)) * inverse, (dy * (bx - ax) - dx * (by - ay)) * inverse
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _interpolate(pixels: Any, triangles: Any, nearest: Any, attributes: Any, values: Any) -> None:
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            t = nearest[y, x]
+            if t >= 0:
+                a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                wb, wc = barycentric(pixels, a, b, c, x, y)
+                for k in range(attributes.shape[1]):
+                    start = attributes[a, k]
+                    values[y, x, k] = start + wb * (attributes[b, k] - start) + wc * (attributes[c, k] - start)
