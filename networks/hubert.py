@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from networks.attention import Attention
+
 SAMPLES_PER_FEATURE: Final = 320
 FIELD: Final = 400
 """Samples that one output of the front end depends on; the next one begins 320 later."""
@@ -155,22 +157,6 @@ class _Positions(nn.Module):
         return F.gelu(near[..., : near.shape[-1] - self.surplus]).transpose(1, 2)
 
 
-class _Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (
-            projection(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        seen = F.scaled_dot_product_attention(q, k, v)
-        mixed: Tensor = self.out_proj(seen.transpose(1, 2).flatten(2))
-        return mixed
-
-
 class _FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -185,7 +171,7 @@ class _Layer(nn.Module):
     def __init__(self, config: SpeechConfig) -> None:
         super().__init__()
         self.norm_first = config.norm_first
-        self.attention = _Attention(config.width, config.heads)
+        self.attention = Attention(config.width, config.heads)
         self.layer_norm = nn.LayerNorm(config.width, config.epsilon)
         self.feed_forward = _FeedForward(config.width, config.hidden)
         self.final_layer_norm = nn.LayerNorm(config.width, config.epsilon)
