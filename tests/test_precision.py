@@ -111,3 +111,12 @@ def test_shipped_networks_keep_their_numbers_in_half_precision(path: Path) -> No
     assert isinstance(choice, Choice)
     assert measure(model, choice.single, inputs, run) > 45
     assert decibels(run(half(model, choice.single), inputs), run(model, inputs)) > 45
+
+
+def test_the_islands_can_be_found_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    from build_trt.islands import ISLANDS, main
+
+    main([str(WEIGHTS / "audio2exp.onnx")])
+    head, _, level = capsys.readouterr().out.rstrip("),\n").rpartition(" ")
+    assert head == '    "audio2exp": Choice((),'
+    assert float(level) == pytest.approx(ISLANDS["audio2exp"].decibels, abs=1)

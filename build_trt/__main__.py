@@ -1,0 +1,5 @@
+import sys
+
+from build_trt.command import main
+
+sys.exit(main())
