@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.backend import Backend
+from engines.control_talk import ControlTalkLips
 from engines.drawing import Drawing
 from engines.expression import FloatArray
 from engines.expression_transfer import Draw, ExpressionTransfer, poses_to_show
@@ -29,10 +30,17 @@ Progress = Callable[[float], None]
 """Told the share done, 0 to 1."""
 
 
-def full_size_drawing(family: Family, backend: Backend, models: Path, transfer: ExpressionTransfer) -> Drawing:
-    """What an `Engine` needs to draw with `family`. Raises `FileNotFoundError` when its networks were not built."""
+def full_size_drawing(
+    family: Family,
+    backend: Backend,
+    models: Path,
+    transfer: ExpressionTransfer,
+    lips: Callable[[], ControlTalkLips | None] = lambda: None,
+) -> Drawing:
+    """What an `Engine` needs to draw with `family`; `lips` makes those of one renderer, if it has any. Raises
+    `FileNotFoundError` when its networks were not built."""
     encoder = KeypointRenderer(family, backend, models, transfer)
-    return Drawing(KeypointSources(encoder.encode), lambda: KeypointRenderer(family, backend, models, transfer))
+    return Drawing(KeypointSources(encoder.encode), lambda: KeypointRenderer(family, backend, models, transfer, lips()))
 
 
 def family_transfer(

@@ -6,7 +6,7 @@ face (`engines.expression_transfer`), its keypoints say where the volume goes, a
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar
 from engines.backend import Backend, Network
+from engines.control_talk import ControlTalkLips, without_speech
 from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
 from engines.keypoint_face import Faces, FaceVid2VidFaces, KeypointFace, LivePortraitFaces
@@ -88,10 +89,20 @@ class KeypointSources:
 
 
 class KeypointRenderer:
-    """One request of every network, used by one thread at a time; it draws as many at once as the networks take."""
+    """One request of every network, used by one thread at a time; it draws as many at once as the networks take.
 
-    def __init__(self, family: Family, backend: Backend, models: Path, transfer: ExpressionTransfer) -> None:
-        self.family, self._transfer = family, transfer
+    `lips`, if given, speak where a motion has a voice.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        backend: Backend,
+        models: Path,
+        transfer: ExpressionTransfer,
+        lips: ControlTalkLips | None = None,
+    ) -> None:
+        self.family, self._transfer, self._lips = family, transfer, lips
         self._look = Looker(family, backend, models)
         self._appearance, self._warping, self._generator = (
             family.load(backend, models, name) for name in ("appearance", "warping", "generator")
@@ -106,7 +117,10 @@ class KeypointRenderer:
 
     def drive(self, source: KeypointSource, motion: Motion) -> FloatArray:
         """Where the motion puts the source's keypoints, float32 (K, 3)."""
-        driven = self.family.faces.keypoints(source.face.moved(self._transfer(motion)))
+        face = source.face
+        if self._lips is not None and motion.voice is not None:
+            face, motion = replace(face, exp=self._lips.speak(face.exp, motion.voice)), without_speech(motion)
+        driven = self.family.faces.keypoints(face.moved(self._transfer(motion)))
         if self._stitching is None:
             return driven
         both = np.concatenate([source.keypoints.ravel(), driven.ravel()])[None]

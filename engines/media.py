@@ -59,16 +59,26 @@ class HeadPose:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """What a full-size network hears of one frame: `features` float32 ``(n, width)`` at 50 Hz, from the frame on, and
+    how far the mouth shall open for it."""
+
+    features: FloatArray
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
 class Motion:
     """Everything that moves in one frame: what the renderer draws.
 
     `expression` is float32 ``(EXPRESSION_SIZE,)``; `gaze` is (pitch, yaw) of the eyeballs in radians, relative to
-    the head, with the signs of `HeadPose`.
+    the head, with the signs of `HeadPose`. With a `voice`, the renderer makes the lips of it (`engines.control_talk`).
     """
 
     expression: FloatArray = field(default_factory=rest_expression)
     pose: HeadPose = HeadPose()
     gaze: tuple[float, float] = (0.0, 0.0)
+    voice: Voice | None = None
 
 
 @dataclass(frozen=True, slots=True)

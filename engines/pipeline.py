@@ -118,7 +118,7 @@ class Pipeline:
             return None
         bias = self._audio2exp.step(np.stack(self._pair), self._history)
         self._pair = []
-        media_time = chunk.media_time - FRAME_TICKS // 2 - self.lookahead_ticks
+        media_time = chunk.media_time - FRAME_TICKS // 2 - self._audio2exp.lookahead_frames * FRAME_TICKS
         motion, self._motion = self._composer.step(self._motion, bias, self.controls, self.drive(media_time))
         return MotionFrame(motion, media_time, self.epoch)
 

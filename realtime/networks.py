@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from engines.backend import Backend
+from engines.control_talk import WIDTH, ControlTalkEngine, ControlTalkLips, silence_features
 from engines.full_size import Gallery, family_transfer, full_size_drawing
 from engines.gpu import NoGpu
+from engines.hubert import FINE, StreamingHubert
 from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family
 from engines.models import models_folder
 from engines.openvino_backend import OpenVinoBackend
@@ -16,11 +18,11 @@ from engines.pipeline import Engine
 from engines.plan_files import NoPlan, plan_folder
 from engines.tensorrt_backend import PlanRefused, TensorRtBackend
 from engines.workers import Perform, perform_each, perform_together
-from realtime.settings import Settings
+from realtime.settings import CONTROL_TALK, Settings
 
 logger = logging.getLogger(__name__)
 
-FAMILIES: Final = {family.name: family for family in (LIVE_PORTRAIT, FACE_VID2VID)}
+FAMILIES: Final = {"live_portrait": LIVE_PORTRAIT, "face_vid2vid": FACE_VID2VID, CONTROL_TALK: FACE_VID2VID}
 _PLACES: Final = 64
 """Sources in the GPU's memory, 8 MiB each."""
 
@@ -55,16 +57,28 @@ def load_networks(
 
 def _full_size(family: Family, settings: Settings, threads: int, progress: Callable[[float], None]) -> Networks:
     models = models_folder(settings.models)
-    if not _paths(family, models)[0].is_file():
-        raise NoNetworks(
-            f"there is no {family.name} in {models}: `visavis import` its checkpoints, then `visavis build`"
-        )
+    needed = [*_paths(family, models)]
+    if settings.renderer == CONTROL_TALK:
+        needed += [models / f"{name}.onnx" for name in ("control_talk", "hubert_front", "hubert_encoder")]
+    for path in needed:
+        if not path.is_file():
+            raise NoNetworks(f"there is no {path.stem} in {models}: `visavis import` its checkpoint, `visavis build`")
     compact = Engine.load(backend=OpenVinoBackend(threads=threads))
     gpu = _gpu_if_there(settings) if settings.device != "cpu" else None
     backend: Backend = gpu or OpenVinoBackend("f32", threads)
     transfer = family_transfer(family, backend, models, compact.drawing, progress)
-    drawing = full_size_drawing(family, backend, models, transfer)
-    engine = Engine(compact.backend, drawing=drawing)
+    engine: Engine
+    if settings.renderer == CONTROL_TALK:
+        hubert = _hubert(backend, models)
+        silence = silence_features(hubert())
+        audio2exp = models / "control_talk.onnx"
+        drawing = full_size_drawing(
+            family, backend, models, transfer, lambda: ControlTalkLips(backend.load(audio2exp), silence)
+        )
+        engine = ControlTalkEngine(compact.backend, drawing, hubert)
+    else:
+        drawing = full_size_drawing(family, backend, models, transfer)
+        engine = Engine(compact.backend, drawing=drawing)
     if gpu is None:
         logger.warning("%s draws on the CPU, seconds a picture: use it for `visavis render` only", family.name)
         return Networks(engine)
@@ -76,6 +90,17 @@ def _full_size(family: Family, settings: Settings, threads: int, progress: Calla
 
 def _paths(family: Family, models: Path) -> tuple[Path, Path]:
     return models / f"{family.name}_warping.onnx", models / f"{family.name}_generator.onnx"
+
+
+def _hubert(backend: Backend, models: Path) -> Callable[[], StreamingHubert]:
+    def load() -> StreamingHubert:
+        front, encoder = (backend.load(models / f"hubert_{half}.onnx") for half in ("front", "encoder"))
+        hubert = StreamingHubert(front, encoder, FINE)
+        if hubert.width != WIDTH:
+            raise NoNetworks(f"ControlTalk needs HuBERT-large, {WIDTH} wide; the one in {models} has {hubert.width}")
+        return hubert
+
+    return load
 
 
 def _gpu(settings: Settings) -> TensorRtBackend:

@@ -12,7 +12,10 @@ from typing import Any, Final, Self
 from engines.media import MEDIA_RATE
 
 LOOKAHEADS_MS: Final = (0, 80, 160)
-RENDERERS: Final = ("compact", "live_portrait", "face_vid2vid")
+CONTROL_TALK: Final = "control_talk"
+RENDERERS: Final = ("compact", "live_portrait", "face_vid2vid", CONTROL_TALK)
+_CONTROL_TALK_MS: Final = 440
+"""Lookahead of its HuBERT and of its lips (`engines.control_talk.behind`)."""
 DEVICES: Final = ("auto", "cpu", "gpu")
 
 
@@ -28,7 +31,9 @@ class Settings:
     port: int = _setting(8000, "TCP port of the page and of the signalling")
     max_sessions: int = _setting(0, "most calls at a time (default: as many as this machine was found to carry)")
     avatar: str = _setting("", "avatar that appears when the page does not ask for one (default: the first)")
-    renderer: str = _setting("compact", "networks that draw: compact, or imported ones: live_portrait, face_vid2vid")
+    renderer: str = _setting(
+        "compact", "networks that draw: compact, or imported ones: live_portrait, face_vid2vid, control_talk"
+    )
     device: str = _setting(
         "auto", "where they run: cpu, gpu, or auto (full-size networks on the GPU, compact on the CPU)"
     )
@@ -78,7 +83,8 @@ class Settings:
     def delay_ticks(self) -> int:
         """From the reading of a sample to its release with its picture: lookahead, the second half of the frame that
         it may stand in, and the making of the picture."""
-        return (self.lookahead_ms + 20 + self.compute_ms) * MEDIA_RATE // 1000
+        lookahead_ms = _CONTROL_TALK_MS if self.renderer == CONTROL_TALK else self.lookahead_ms
+        return (lookahead_ms + 20 + self.compute_ms) * MEDIA_RATE // 1000
 
     @property
     def slack(self) -> float:

@@ -1,0 +1,142 @@
+"""ControlTalk's own way from the voice to the lips (arXiv 2406.02880, section 3.2), on a stream.
+
+    voice -> HuBERT-large -> 18 features, from the frame on -> bias on the source's expression
+
+Its network hears the 360 ms that begin with the frame, and HuBERT another 80 ms, two frames at once: the face is 440 ms
+behind the voice, where our own networks are 80 ms. Head, eyes and emotion stay with our own.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from engines.avatar import Avatar
+from engines.backend import Backend, Network
+from engines.drawing import Drawing
+from engines.expression import EXPRESSION_NAMES, FloatArray
+from engines.hubert import StreamingHubert, Window
+from engines.media import FRAME_TICKS, AudioChunk, Motion, MotionFrame, Voice
+from engines.pipeline import Engine, Pipeline
+
+FEATURES: Final = 18
+"""That the network hears at once, 20 ms each."""
+WIDTH: Final = 1024
+"""Of a feature: HuBERT-large's."""
+ALPHA: Final = 0.7
+"""How much of the bias the authors apply; our controls' `alpha` is a multiple of it."""
+_FRAMES: Final = FEATURES // 2
+
+_SPOKEN: Final = np.array(
+    [
+        name.startswith(("jaw", "mouth", "tongue")) and "Smile" not in name and "Frown" not in name
+        for name in EXPRESSION_NAMES
+    ]
+)
+
+
+def without_speech(motion: Motion) -> Motion:
+    """The same with jaw, lips and tongue at rest; smiles and frowns stay."""
+    return replace(motion, expression=np.where(_SPOKEN, np.float32(0), motion.expression))
+
+
+class ControlTalkLips:
+    """The network `audio` (1, 18, 1024), `exp` (1, K, 3) -> `bias` (1, K, 3). For one thread at a time.
+
+    `silence` float32 (18, 1024): what HuBERT makes of silence, which shuts the mouth before speech opens it.
+    """
+
+    def __init__(self, network: Network, silence: FloatArray) -> None:
+        self._network, self._silence = network, silence
+        self._closed: dict[bytes, FloatArray] = {}
+
+    def speak(self, exp: FloatArray, voice: Voice) -> FloatArray:
+        """A source's expression `exp` (K, 3), saying what is heard."""
+        key = exp.tobytes()
+        if key not in self._closed:
+            self._closed = {key: exp + self._bias(self._silence, exp)}  # a session shows one face at a time
+        closed = self._closed[key]
+        return np.asarray(closed + np.float32(ALPHA * voice.alpha) * self._bias(voice.features, closed), np.float32)
+
+    def _bias(self, heard: FloatArray, exp: FloatArray) -> FloatArray:
+        bias: FloatArray = self._network.run({"audio": heard[None], "exp": exp[None]})["bias"][0]
+        return bias
+
+
+def behind(window: Window) -> int:
+    """Frames from the last that was heard to the one that is complete: the rest of its 18 features, and what HuBERT
+    waits for."""
+    return _FRAMES - 1 + window.future + window.present - 1
+
+
+class ControlTalkPipeline(Pipeline):
+    """A pipeline whose frames wait until HuBERT has heard enough of their future.
+
+    What it is given of the voice stands in `_ahead`, whose first row is number `_first`; row k is about the 20 ms
+    that begin k hops after the beginning, less what HuBERT lags behind.
+    """
+
+    def __init__(
+        self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int, hubert: StreamingHubert, silence: FloatArray
+    ) -> None:
+        self._hubert, self._nothing = hubert, silence[:1]
+        self._waiting: deque[MotionFrame] = deque()
+        super().__init__(engine, avatar, seed, lookahead_ms)
+        self._behind = behind(hubert.window)
+        self._delay = self._behind - self.lookahead_ticks // FRAME_TICKS
+        self.lookahead_ticks = self._behind * FRAME_TICKS
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._state = self._hubert.start()
+        self._first = -2 * behind(self._hubert.window)
+        self._ahead = np.repeat(self._nothing, -self._first, axis=0)
+        self._frames = 0
+
+    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
+        """See `Pipeline.hear`; the first frames fill up the delay."""
+        if chunk.epoch != self.epoch:
+            return None
+        moved = super().hear(chunk)
+        features, self._state = self._hubert.hear(self._state, chunk.pcm.astype(np.float32) / np.float32(32768))
+        self._ahead = np.concatenate([self._ahead, features])
+        if moved is None:
+            return None
+        self._waiting.append(moved)
+        frame, self._frames = self._frames - self._behind, self._frames + 1
+        if len(self._waiting) <= self._delay:
+            return None
+        used = 2 * (frame + self._hubert.window.future) - self._first
+        self._ahead, self._first = self._ahead[used:], self._first + used
+        ready = self._waiting.popleft()
+        voice = Voice(self._ahead[:FEATURES], self.controls.alpha)
+        return replace(ready, motion=replace(ready.motion, voice=voice))
+
+    def interrupt(self, epoch: int) -> None:
+        """Forget the voice; the frames that wait for theirs get silence."""
+        super().interrupt(epoch)
+        self._waiting = deque(replace(moved, epoch=epoch) for moved in self._waiting)
+
+
+class ControlTalkEngine(Engine):
+    """An `Engine` that opens such pipelines. `load` makes a HuBERT of its own for each of them."""
+
+    def __init__(self, backend: Backend, drawing: Drawing, load: Callable[[], StreamingHubert]) -> None:
+        super().__init__(backend, drawing=drawing)
+        self._load = load
+        self.silence_heard = silence_features(load())
+
+    def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> ControlTalkPipeline:
+        """See `Engine.open`; `lookahead_ms` is that of head and eyes."""
+        self.prepare(avatar)
+        return ControlTalkPipeline(self, avatar, seed, lookahead_ms, self._load(), self.silence_heard)
+
+
+def silence_features(hubert: StreamingHubert) -> FloatArray:
+    """What HuBERT makes of silence, float32 (18, width)."""
+    window = hubert.window
+    silence = np.zeros((window.frames + FEATURES) * window.step_samples, np.float32)
+    features, _ = hubert.hear(hubert.start(), silence)
+    return features[-FEATURES:]
