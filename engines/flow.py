@@ -91,7 +91,7 @@ def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[
     size = raster.depth.shape[0]
     covered = raster.covered()
     soft = np.asarray(cv2.GaussianBlur(covered * np.uint8(255), (3, 3), _SOFTNESS), np.uint8)
-    near = atlas.widen(covered, atlas.HALO)
+    beside = cv2.subtract(atlas.widen(covered, atlas.HALO), covered)
     place = np.empty((size, size), np.uint32)
     cover, seen = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
     planes, manners = np.empty((len(triangles), 9), np.float32), np.full(len(triangles), _UNKNOWN, np.uint8)
@@ -104,7 +104,7 @@ def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
     extended = (_push_pull(weighted * np.float32(1 / 16)) * fade).astype(np.float32)
-    _extend(raster.triangle, near, soft, extended, source.covered, source.skin, place, cover)
+    _extend(beside, soft, extended, source.covered, source.skin, place, cover)
     return Flow(place, cover, seen, extended * np.float32(2 / size))
 
 
@@ -243,18 +243,16 @@ def _place(sx: Any, sy: Any, last: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _extend(
-    nearest: Any, near: Any, soft: Any, coarse: Any, source_covered: Any, source_skin: Any, place: Any, cover: Any
-) -> None:
-    """Fill the places beside the mesh from the smooth flow, bilinearly."""
-    size, cells = nearest.shape[0], coarse.shape[0]
+def _extend(beside: Any, soft: Any, coarse: Any, source_covered: Any, source_skin: Any, place: Any, cover: Any) -> None:
+    """Fill the places `beside` the mesh from the smooth flow, bilinearly."""
+    size, cells = beside.shape[0], coarse.shape[0]
     scale, stray, last = np.float32(cells / size), np.float32(STRAY), np.float32(32 * (size - 1))
     for y in range(size):
         v = min(max((np.float32(y) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
         top = min(int(v), cells - 2)
         v -= np.float32(top)
         for x in range(size):
-            if near[y, x] == 0 or nearest[y, x] >= 0:
+            if beside[y, x] == 0:
                 continue
             u = (np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5)
             u = min(max(u, np.float32(0)), np.float32(cells - 1))

@@ -82,7 +82,8 @@ def _rasterize(pixels: Any, triangles: Any, nearest: Any, depth: Any) -> None:
     height, width = depth.shape
     one, zero = np.float32(1), np.float32(0)
     for t in range(triangles.shape[0]):
-        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        # Indices that cannot be negative need not be checked for counting from the end.
+        a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
         ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area >= 0:  # y points down here, so the front is wound clockwise
@@ -104,7 +105,7 @@ def _rasterize(pixels: Any, triangles: Any, nearest: Any, depth: Any) -> None:
         for y in range(top, bottom + 1):
             wa, wb, wc, z = wa_row, wb_row, wc_row, z_row
             for x in range(left, right + 1):
-                row, column = np.uintp(y), np.uintp(x)  # never negative, so not to be checked for it
+                row, column = np.uintp(y), np.uintp(x)
                 if min(wa, wb, wc) >= zero and z < depth[row, column]:
                     depth[row, column] = z
                     nearest[row, column] = t

@@ -105,12 +105,15 @@ def _look_up(figure: Any, place: Any, cover: Any, warped: Any) -> None:
             u, v = at & np.uint64(31), (at >> np.uint64(14)) & np.uint64(31)
             row = ((at >> np.uint64(19)) & np.uint64(511)) + (at >> np.uint64(28)) * np.uint64(size)
             first = row * np.uint64(size) + ((at >> np.uint64(5)) & np.uint64(511))
-            right = one if u else np.uint64(0)
-            below = first + (np.uint64(size) if v else np.uint64(0))
-            upper = (_spread(figure[first]) * (full - u) + _spread(figure[first + right]) * u) >> np.uint64(2)
-            lower = (_spread(figure[below]) * (full - u) + _spread(figure[below + right]) * u) >> np.uint64(2)
-            lanes = np.uint64(0x3FFF3FFF3FFF3FFF)
-            mixed = (upper & lanes) * (full - v) + (lower & lanes) * v + np.uint64(0x0080008000800080)
+            if u | v:
+                right = one if u else np.uint64(0)
+                below = first + (np.uint64(size) if v else np.uint64(0))
+                upper = (_spread(figure[first]) * (full - u) + _spread(figure[first + right]) * u) >> np.uint64(2)
+                lower = (_spread(figure[below]) * (full - u) + _spread(figure[below + right]) * u) >> np.uint64(2)
+                lanes = np.uint64(0x3FFF3FFF3FFF3FFF)
+                mixed = (upper & lanes) * (full - v) + (lower & lanes) * v + np.uint64(0x0080008000800080)
+            else:  # shoulders do not move
+                mixed = _spread(figure[first]) << np.uint64(8)
             red, green = (mixed >> np.uint64(8)) & np.uint64(255), (mixed >> np.uint64(40)) & np.uint64(255)
             blue, alpha = (mixed >> np.uint64(24)) & np.uint64(255), mixed >> np.uint64(56)
             if share == 255 and alpha == 255:
