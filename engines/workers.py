@@ -100,8 +100,11 @@ class Workers:
         self._prepare()
         while turns := self._scheduler.wait():
             begun = time.monotonic()
+            outcomes: Sequence[Outcome]
             try:
                 outcomes = self._perform(turns)
+                if len(outcomes) != len(turns):
+                    raise RuntimeError(f"{len(outcomes)} outcomes for {len(turns)} turns")
             except Exception as error:
                 logger.exception("a batch of %d failed", len(turns))
                 outcomes = [Outcome(failure=error)] * len(turns)

@@ -130,3 +130,13 @@ def test_closing_lets_what_was_begun_be_finished() -> None:
     together.wait(5)
     closing.join(5)
     assert done.get(timeout=1).frame is not None
+
+
+def test_a_batch_that_forgets_somebody_fails_as_a_whole() -> None:
+    scheduler = Scheduler(ALONE)
+    done: queue.Queue[Outcome] = queue.Queue()
+    workers = Workers(scheduler, lambda turns: [], 1)
+    workers.start()
+    scheduler.join(SilentPipeline(), done.put).push(step(0, time.monotonic() + 1))
+    assert str(done.get(timeout=5).failure) == "0 outcomes for 1 turns"
+    workers.close()
