@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -104,13 +104,17 @@ def create_app(
                 costs.encode * 1000,
             )
         workers.start()
-        monitor = asyncio.create_task(resources.monitor.run())
+        tasks = [
+            asyncio.create_task(resources.monitor.run()),
+            asyncio.create_task(_prepare(resources, [known[name] for name in avatars.list_avatars()])),
+        ]
         try:
             yield
         finally:
             await sessions.close()
-            monitor.cancel()
-            await asyncio.wait([monitor])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             if uploads:
                 uploads.close()
             workers.close()
@@ -150,6 +154,14 @@ def create_app(
     if (page / "index.html").is_file():
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
+
+
+async def _prepare(resources: Resources, avatars: Sequence[Avatar]) -> None:
+    """Encode what ships while the house is empty: later it would take time from the pictures of calls. One at a time,
+    so that whoever comes meanwhile waits for one at most."""
+    loop = asyncio.get_running_loop()
+    for avatar in avatars:
+        await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
 
 
 def _own_avatars(maker: Maker | None) -> dict[str, Avatar]:

@@ -54,7 +54,6 @@ class FakeEngine:
         pass
 
     def prepare(self, avatar: Any) -> None:
-        time.sleep(self.opening)
         self.prepared.append(avatar.id)
 
     def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> "FakePipeline":

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ async def test_health_metrics_and_openapi() -> None:
         assert {"201", "400", "415", "503"} <= set(paths["/v1/sessions"]["post"]["responses"])
         app.state.sessions.placement.draining = True
         assert (await client.get("/healthz")).status_code == 503
+
+
+async def test_what_ships_is_prepared_before_anybody_asks_for_it() -> None:
+    engine = FakeEngine()
+    async with serve(engine), asyncio.timeout(5):
+        while engine.prepared != ["ada", "ben"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_pages_are_sent_with_care() -> None:

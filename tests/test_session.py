@@ -229,7 +229,7 @@ async def test_the_page_is_answered() -> None:
         assert engine.pipelines[0].controls.alpha == 0.25
         caller.send(type="avatar", id="ada")
         assert (await caller.event("avatar"))["id"] == "ada"
-        assert engine.pipelines[0].avatar.id == "ada" and engine.prepared == ["ada"]
+        assert engine.pipelines[0].avatar.id == "ada" and engine.prepared[2:] == ["ada"]
         caller.send(type="avatar", id="eve")
         assert "ada, ben" in (await caller.event("error", code="unknown_avatar"))["message"]
         caller.channel.send("{")
