@@ -30,7 +30,7 @@ from engines.gpu import CudaGpu, NoGpu
 from engines.gpu_steps import PortraitStep, SpeechStep
 from engines.media import STEP
 from engines.models import models_folder
-from engines.openvino_backend import OpenVinoBackend
+from engines.openvino_backend import FOR_CPU, OpenVinoBackend
 from engines.pipeline import AUDIO_FEATURES, WEIGHTS
 from engines.plan_files import NoPlan, Precision, plan_folder
 from engines.tensorrt_backend import TensorRt, TensorRtBackend
@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ticks: list[str] = []
     for precision in options.precision:
         backend = TensorRtBackend(plan_folder(options.plans), precision, library, gpu)
-        paths = [*compact_networks(), *sorted(models.glob("*.onnx"))]
+        paths = [*compact_networks(), *sorted(path for path in models.glob("*.onnx") if FOR_CPU not in path.name)]
         for row in networks(backend, paths, options.rows, _peak(gpu.name, options, precision), options.repeats):
             print(row, flush=True)
         try:

@@ -59,10 +59,11 @@ def rivals() -> dict[str, list[tuple[Contract, nn.Module]]]:
 
 
 def export_all(networks: Sequence[tuple[Contract, nn.Module]], folder: Path) -> list[tuple[Path, Work]]:
-    """Files that OpenVINO reads, and their work."""
+    """Files that OpenVINO reads, and their work. What an earlier run exported into `folder` is used again."""
     files = []
     for contract, network in networks:
-        graph = Graph.read(export(network, contract, folder))
+        exported = folder / contract.file
+        graph = Graph.read(exported if exported.exists() else export(network, contract, folder))
         path = folder / f"rewritten_{contract.file}"
         onnx.save(without_volumes(graph).model(), str(path))
         files.append((path, count(graph)))
@@ -101,11 +102,8 @@ def theirs(backend: OpenVinoBackend, files: Sequence[Path]) -> Step:
 
 def compact_work() -> Work:
     """Twice the features, once everything else."""
-    works = {
-        name: count(Graph.read(WEIGHTS / f"{name}.onnx"))
-        for name in ("audio_features", "audio2exp", "renderer_painter")
-    }
-    return works["audio_features"] + works["audio_features"] + works["audio2exp"] + works["renderer_painter"]
+    names = ("audio_features", "audio_features", "audio2exp", "renderer_painter")
+    return total(count(Graph.read(WEIGHTS / f"{name}.onnx")) for name in names)
 
 
 def interleave(steps: dict[str, Step], rounds: int, most: float) -> dict[str, list[float]]:
@@ -153,10 +151,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=("f32", "bf16"), nargs="+", default=["bf16", "f32"])
+    parser.add_argument("--networks", type=Path, help="folder to keep the others' networks in (default: none)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with TemporaryDirectory() as folder:
-        files = {name: export_all(networks, Path(folder)) for name, networks in rivals().items()}
+    with TemporaryDirectory() as temporary:
+        folder = options.networks or Path(temporary)
+        files = {name: export_all(networks, folder) for name, networks in rivals().items()}
         for precision in options.precision:
             print(table(precision, options.threads, options.rounds, files), flush=True)
 

@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from build_trt.graph import Graph
 from build_trt.islands import ISLANDS
 from build_trt.plans import Library, build
+from build_trt.rewrite import without_volumes
 from engines.hubert import FINE
+from engines.openvino_backend import FOR_CPU
 from engines.pipeline import WEIGHTS
 from engines.plan_files import Precision
 
@@ -76,7 +79,16 @@ def imported_networks(models: Path, tell: Callable[[str], None]) -> Iterator[Pat
             if not path.exists() or path.stat().st_mtime < max(weights):
                 tell(f"exporting {contract.name}")
                 export(network, contract, models)
+                write_for_cpu(path)
             yield path
+
+
+def write_for_cpu(path: Path) -> None:
+    """Put the form of a network that samples volumes that CPUs can run beside it."""
+    graph = Graph.read(path)
+    rewritten = without_volumes(graph)
+    if len(rewritten.nodes) != len(graph.nodes):
+        path.with_suffix(FOR_CPU).write_bytes(rewritten.model().SerializeToString())
 
 
 def build_all(

@@ -2,6 +2,7 @@
 
     visavis build                                  the compact networks, and all that were imported
     visavis build --network live_portrait --rows 1 4
+    visavis build --export                         no plans: what was imported as ONNX, which is enough for the CPU
     visavis build --library tensorrt_rtx --capability 8.9     on a machine without a GPU, to be copied
 
 Plans that are there already are kept.
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--capability", type=_capability, help="of the GPU, such as 8.9 (default: this machine's)")
     parser.add_argument("--plans", default="", help="where they go (default: VISAVIS_PLANS, or XDG's cache)")
     parser.add_argument("--models", default="", help="imported checkpoints (default: VISAVIS_MODELS, or XDG's data)")
+    parser.add_argument("--export", action="store_true", help="only export what was imported, for the CPU")
     parser.add_argument("--check", action="store_true", help="compare every network with its source, and its plans")
 
 
@@ -45,9 +47,14 @@ def run(parsed: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f"building needs {error.name}: pip install 'visavis[build]'")
     try:
+        models = models_folder(parsed.models)
+        if parsed.export:
+            exported = list(imported_networks(models, _tell))
+            _tell(f"{len(exported)} networks in {models}" if exported else f"nothing was imported into {models}")
+            return 0
         library = find_library(parsed.library)
         capability = parsed.capability or _of_this_machine(library.needs_gpu)
-        networks = [*compact_networks(), *imported_networks(models_folder(parsed.models), _tell)]
+        networks = [*compact_networks(), *imported_networks(models, _tell)]
         chosen = [path for path in networks if path.stem.startswith(tuple(parsed.network) or "")]
         if not chosen:
             return _fail(f"no network's name begins with {' or '.join(parsed.network)}")

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import openvino
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from engines.backend import Tensors
 
 Precision = Literal["f32", "bf16"]
+FOR_CPU: Final = ".cpu.onnx"
+"""Ending of files for this backend alone."""
 
 
 class OpenVinoNetwork:
@@ -49,7 +51,11 @@ class OpenVinoBackend:
         self._lock = threading.Lock()
 
     def load(self, path: Path, precision: Precision | None = None) -> OpenVinoNetwork:
-        """Compile `path`, in `precision` when the network asks for another than the backend's."""
+        """Compile `path`, in `precision` when the network asks for another than the backend's.
+
+        A network that samples volumes, which OpenVINO does not know, has a form of its own for CPUs beside it.
+        """
+        path = for_cpu if (for_cpu := path.with_suffix(FOR_CPU)).exists() else path
         if not path.exists():
             raise FileNotFoundError(f"there is no network at {path}: is the installation complete?")
         key = (path, precision or self.precision)

@@ -5,10 +5,15 @@ import pytest
 
 pytest.importorskip("onnx", reason="building plans needs onnx: pip install visavis[train]")
 
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
 from build_trt import build, command
 from build_trt.build import ONCE, Job, compact_networks, jobs
 from build_trt.islands import ISLANDS
 from build_trt.plans import CannotBuild
+from engines.openvino_backend import OpenVinoBackend
 from engines.plan_files import PlanCard
 from realtime.cli import main
 
@@ -80,6 +85,37 @@ def test_a_capability_is_two_numbers(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_nothing_imported_needs_no_pytorch(tmp_path: Path) -> None:
     assert list(build.imported_networks(tmp_path, print)) == []
+
+
+def test_what_was_imported_is_exported_for_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch = pytest.importorskip("torch", reason="exporting needs PyTorch: pip install visavis[build]")
+    safetensors = pytest.importorskip("safetensors.torch", reason="needs safetensors: pip install visavis[build]")
+    from networks.control_talk import ControlTalk
+
+    folder = tmp_path / "control_talk"
+    folder.mkdir()
+    torch.manual_seed(0)
+    safetensors.save_file(ControlTalk().state_dict(), folder / "audio2exp.safetensors")
+    asked = ["build", "--export", "--models", str(tmp_path)]
+    assert main(asked) == 0 and "1 networks" in capsys.readouterr().err
+    network = OpenVinoBackend("f32").load(tmp_path / "control_talk.onnx")
+    assert dict(network.inputs) == {"audio": (1, 18, 1024), "exp": (1, 15, 3)}
+    assert main(asked) == 0 and "exporting" not in capsys.readouterr().err  # it is there
+    assert not list(tmp_path.glob("*.cpu.onnx"))  # CPUs can run this one as it is
+
+
+def test_volumes_get_a_form_for_cpus(tmp_path: Path) -> None:
+    shapes = {"volume": (1, 1, 2, 3, 4), "grid": (1, 2, 2, 2, 3), "y": (1, 1, 2, 2, 2)}
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    node = helper.make_node("GridSample", ["volume", "grid"], ["y"], mode="linear", padding_mode="zeros")
+    graph = helper.make_graph([node], "graph", values[:2], values[2:])
+    path = tmp_path / "sample.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), str(path))
+    build.write_for_cpu(path)
+    assert (tmp_path / "sample.cpu.onnx").exists()
+    volume = np.arange(24, dtype=np.float32).reshape(shapes["volume"])
+    output = OpenVinoBackend("f32").load(path).run({"volume": volume, "grid": np.zeros(shapes["grid"], np.float32)})
+    np.testing.assert_allclose(output["y"], (volume[0, 0, :, 1, 1:3]).mean(), atol=1e-4)  # all ask for its middle
 
 
 def test_it_runs_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,14 @@ import numpy as np  # noqa: E402
 from torch import nn  # noqa: E402
 
 from build_trt import full_size, speech  # noqa: E402
-from build_trt.build import ONCE  # noqa: E402
-from build_trt.check import on_openvino  # noqa: E402
+from build_trt.build import ONCE, write_for_cpu  # noqa: E402
 from build_trt.contracts import Contract  # noqa: E402
 from build_trt.export import export  # noqa: E402
 from build_trt.graph import Graph  # noqa: E402
 from build_trt.islands import ISLANDS  # noqa: E402
 from build_trt.plans import Library, build, find_library  # noqa: E402
-from build_trt.rewrite import without_volumes  # noqa: E402
 from engines.hubert import FINE  # noqa: E402
+from engines.openvino_backend import OpenVinoBackend  # noqa: E402
 from networks.control_talk import ControlTalk  # noqa: E402
 from networks.face_vid2vid import FaceVid2Vid  # noqa: E402
 from networks.hubert import Hubert, SpeechConfig  # noqa: E402
@@ -109,12 +108,13 @@ def test_every_network_keeps_its_contract_and_becomes_a_plan(
 def test_volumes_are_sampled_on_the_cpu_too(files: dict[str, Path]) -> None:
     """face-vid2vid's warping in OpenVINO, which has no 5-D sampler, against PyTorch."""
     contract, _ = NETWORKS["face_vid2vid_warping"]
-    graph = Graph.read(files[contract.name])
-    assert sum(node.op_type == "GridSample" for node in graph.nodes) == 2
+    path = files[contract.name]
+    assert sum(node.op_type == "GridSample" for node in Graph.read(path).nodes) == 2
+    write_for_cpu(path)
     inputs = contract.draw()
     _, network = NETWORKS[contract.name]
     with torch.no_grad():
         want = network(*map(torch.from_numpy, inputs.values())).numpy()
-    got = on_openvino(without_volumes(graph), inputs)["features"]
+    got = OpenVinoBackend("f32").load(path).run(inputs)["features"]
     np.testing.assert_allclose(got, want, atol=2e-4 * float(np.abs(want).max()))
     assert want.std() > 1e-3
