@@ -11,11 +11,11 @@ import importlib
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from engines.backend import Tensors
 from engines.gpu import Array, Block, CudaGpu, Gpu, Stream
 from engines.plan_files import NoPlan, Precision, find_plans, plan_folder
 
-LIBRARIES = ("tensorrt", "tensorrt_rtx")
+LIBRARIES: Final = ("tensorrt", "tensorrt_rtx")
 
 
 class PlanRefused(RuntimeError):
@@ -113,9 +113,7 @@ class LoadedPlan:
 
     def __init__(self, trt: Any, gpu: Gpu, engine: Any, path: Path, given: Mapping[str, Block]) -> None:
         self._path, self._gpu, self._engine = path, gpu, engine
-        self._kernels = path.with_suffix(".kernels")
-        self._cache: Any = None
-        self._context = self._make_context()
+        self._context = self._make_context(path.with_suffix(".kernels"))
         if self._context is None:
             raise PlanRefused(f"no memory to run {path.name} on {gpu.name}")
         self.inputs: dict[str, Port] = {}
@@ -128,21 +126,20 @@ class LoadedPlan:
             (self.inputs if takes else self.outputs)[name] = port
             self._context.set_tensor_address(name, port.block.address)
 
-    def _make_context(self) -> Any:
-        """TensorRT-RTX compiles its kernels now, unless it finds them beside the plan from an earlier start."""
+    def _make_context(self, kernels: Path) -> Any:
+        """TensorRT-RTX compiles its kernels now, unless it finds them in the file `kernels` from an earlier start. Those
+        of another driver or GPU it refuses, and compiles them anew."""
         config = self._engine.create_runtime_config()
         if not hasattr(config, "create_runtime_cache"):
             return self._engine.create_execution_context()
         self._cache = config.create_runtime_cache()
-        if self._kernels.exists():
-            self._cache.deserialize(self._kernels.read_bytes())  # of another driver or GPU: refused, and made anew
+        known = kernels.exists() and self._cache.deserialize(kernels.read_bytes())
         config.set_runtime_cache(self._cache)
-        return self._engine.create_execution_context(config)
-
-    def keep_kernels(self) -> None:
-        """Write what was compiled beside the plan; after the first run."""
-        if self._cache is not None and not self._kernels.exists():
-            self._kernels.write_bytes(bytes(self._cache.serialize()))
+        context = self._engine.create_execution_context(config)
+        if context is not None and not known:
+            with suppress(OSError):  # a folder that only others may write to: compiled anew at every start
+                kernels.write_bytes(bytes(self._cache.serialize()))
+        return context
 
     def enqueue(self, stream: Stream) -> None:
         if not self._context.execute_async_v3(self._gpu.handle(stream)):
