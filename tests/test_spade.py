@@ -5,7 +5,8 @@ torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip inst
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from networks.spade import Spade, SpadeBlock, SpadeGenerator, SpectralConv2d, spectrally_normal  # noqa: E402
+from networks.enlarged import convolve_enlarged  # noqa: E402
+from networks.spade import Spade, SpadeBlock, SpadeGenerator, SpectralConv2d, look, spectrally_normal  # noqa: E402
 from networks.warping import CHANNELS  # noqa: E402
 
 
@@ -39,11 +40,11 @@ def test_a_folded_convolution_loads_too() -> None:
 
 
 def test_without_condition_a_norm_leaves_mean_0_and_variance_1() -> None:
-    norm = Spade(3, hidden=2)
+    norm = Spade(3)
     for layer in (norm.mlp_gamma, norm.mlp_beta):
         nn.init.zeros_(layer.weight)
         layer.bias = nn.Parameter(torch.zeros(3))
-    normal = norm.eval()(torch.randn(2, 3, 8, 8) * 5 + 2, torch.randn(2, CHANNELS, 8, 8))
+    normal = norm.eval()(torch.randn(2, 3, 8, 8) * 5 + 2, torch.randn(2, 128, 8, 8))
     torch.testing.assert_close(normal.mean((2, 3)), torch.zeros(2, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(normal.var((2, 3), unbiased=False), torch.ones(2, 3), atol=1e-4, rtol=0)
 
@@ -55,6 +56,23 @@ def test_only_a_block_that_changes_the_channels_has_a_shortcut_of_its_own(
     block = SpadeBlock(*channels)
     assert any(name.startswith("conv_s") for name in block.state_dict()) is shortcut
     assert block(torch.randn(1, channels[0], 4, 4), torch.randn(1, CHANNELS, 4, 4)).shape == (1, channels[1], 4, 4)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_of_an_enlarged_picture_needs_not_enlarge_it(scale: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer, small = nn.Conv2d(3, 5, 3, padding=1, bias=bias).double(), torch.randn(2, 3, 4, 6).double()
+    large = F.interpolate(small, scale_factor=float(scale), mode="nearest")
+    torch.testing.assert_close(convolve_enlarged(small, layer.weight, layer.bias, scale), layer(large))
+
+
+def test_norms_that_look_together_see_what_each_would_see_alone() -> None:
+    torch.manual_seed(0)
+    norms, condition = [Spade(4), Spade(6)], torch.randn(1, CHANNELS, 3, 3)
+    for norm, seen in zip(norms, look(norms, condition, 2), strict=True):
+        alone = norm.mlp_shared(F.interpolate(condition, scale_factor=2.0, mode="nearest"))
+        torch.testing.assert_close(seen, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_the_last_channels_become_rows_and_columns() -> None:
