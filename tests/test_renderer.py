@@ -9,7 +9,7 @@ from engines.face_geometry import face_geometry
 from engines.media import HeadPose, Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS
-from engines.renderer import Renderer, SourceCache
+from engines.renderer import Renderer, SourceCache, compose, unfold_layer
 
 
 def express(**coefficients: float) -> Motion:
@@ -75,6 +75,24 @@ def test_equal_motions_give_equal_pictures(sources: SourceCache, renderer: Rende
     first = renderer.render(source, OPEN)
     renderer.render(source, Motion())
     np.testing.assert_array_equal(renderer.render(source, OPEN), first)
+
+
+def test_a_layer_is_laid_over_the_picture_as_it_says() -> None:
+    """In fixed-point and beside the windows, as in plain numbers; one that is transparent changes nothing."""
+    avatar = load_avatar(list_avatars()[0])
+    geometry = face_geometry(avatar.geometry, Motion())
+    rng = np.random.default_rng(0)
+    main, mouth, eyes = (np.zeros((1, *cells, 16), np.float32) for cells in ((64, 64), (56, 56), (32, 96)))
+    for layer in (main, mouth, eyes):
+        layer[..., 3::4] = -20
+    np.testing.assert_array_equal(compose(avatar.picture, geometry, main, mouth, eyes), avatar.picture)
+    main = rng.normal(0, 0.3, main.shape).astype(np.float32)
+    wide = cv2.resize(unfold_layer(main[0]), (512, 512), interpolation=cv2.INTER_LINEAR)
+    laid = (avatar.picture * wide[..., 3:] + wide[..., :3]).round().clip(0, 255)
+    picture = compose(avatar.picture, geometry, main, mouth, eyes)
+    for window in (geometry.mouth, geometry.eyes):
+        window.cut(laid)[:] = window.cut(picture)
+    assert np.abs(picture - laid).max() <= 1
 
 
 def test_planes_are_i420(sources: SourceCache, renderer: Renderer) -> None:

@@ -85,7 +85,7 @@ def picture_loss(output: Tensor, target: Tensor, weight: Tensor | None = None) -
     if weight is not None:
         error = error * weight
     square = error * error
-    loss = (square + 1e-5).sqrt().mean() + 4 * square.mean()
+    loss = (square + 1e-5).sqrt().mean() + 12 * square.mean()
     for scale in range(3):
         loss = loss + 0.8 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
         if scale < 2:
@@ -100,7 +100,7 @@ def total_loss(shown: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str
         "mouth": picture_loss(shown["mouth"], batch.target_mouth),
         "eyes": picture_loss(shown["eyes"], batch.target_eyes),
     }
-    weights = {"picture": 2.0, "mouth": 1.0, "eyes": 0.8}
+    weights = {"picture": 2.0, "mouth": 2.5, "eyes": 0.8}
     loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
     return loss, {name: float(part.detach()) for name, part in parts.items()}
 
