@@ -33,12 +33,12 @@ LOOKAHEAD_WEIGHTS: Final = (0.2, 0.5, 0.3)
 LOSS_WEIGHTS: Final = {
     "activation": 1.0,
     "velocity": 2.0,
-    "acceleration": 1.2,
+    "acceleration": 1.8,
     "closure": 1.0,
     "amplitude": 10.0,
     "phones": 0.2,
 }
-CALIBRATION: Final = {"mouthClose": (1.25, 0.33, 0.3), "jawOpen": (1.04, 0.0, 0.0)}
+CALIBRATION: Final = {"mouthClose": (1.0, 0.34, 0.3), "jawOpen": (1.02, 0.0, 0.0)}
 """For the exported network, by channel: slope, level, what it becomes (see `Audio2Exp.recalibrate`). Training weighs a
 missed closure above a false one; this sets the balance. The jaw opens as wide as the teacher's."""
 LABEL_DELAY: Final = 4
