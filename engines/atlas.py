@@ -25,6 +25,8 @@ HALO: Final = 8
 """Pixels outside the mesh up to which there may be hair."""
 _HAIRLINE: Final = 1
 """Pixels that the seam between hair and skin is wide, to either side."""
+_SMEAR: Final = 3.0
+"""Pixels over which colours blend that are drawn out, against streaks."""
 _FRINGE: Final = 10
 """Pixels inside the mesh up to which hair may let the wall through."""
 _COVERED_FROM: Final = 0.7
@@ -87,7 +89,7 @@ def _square(pixels: int) -> NDArray[np.uint8]:
 def _drawn_out(
     picture: NDArray[np.uint8], inside: NDArray[np.uint8], otherwise: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Every pixel takes the nearest colour `inside`; `otherwise` where there is no inside."""
+    """Every pixel takes the nearest colour `inside`, softly; `otherwise` where there is no inside."""
     rows, columns = np.nonzero(inside)
     if not len(rows):
         return otherwise
@@ -95,7 +97,8 @@ def _drawn_out(
     nearest = np.empty(label.max() + 1, np.int64)
     nearest[label[rows, columns]] = rows * picture.shape[1] + columns
     drawn: NDArray[np.uint8] = picture.reshape(-1, 3)[nearest[label]]
-    return drawn
+    soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), _SMEAR), np.uint8)
+    return np.where(inside[..., None] > 0, drawn, soft)
 
 
 def _cover(
