@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,7 +105,7 @@ def networks(
                 break
             shapes = {name: (rows, *shape[1:]) for name, shape in network.inputs.items()}
             inputs = {name: rng.uniform(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-            p50, p99 = measure(lambda run=network.run, given=inputs: run(given), repeats)
+            p50, p99 = measure(partial(network.run, inputs), repeats)
             timing = Timing(p50, p99, peak.floor(work, rows, backend.precision))
             yield f"| {path.stem} | {backend.precision} | {rows} | {timing.row} |"
 
@@ -145,7 +146,7 @@ def tick(
     buckets = tuple(rows for rows in BUCKETS if rows <= len(slots))
     slow = []
     for rows in buckets:
-        p50, p99 = measure(lambda n=rows: run(n), repeats)
+        p50, p99 = measure(partial(run, rows), repeats)
         slow.append(p99 / 1000)
         yield f"| {title} | {backend.precision} | {rows} | {p50:.3f} | {p99:.3f} | {kept / 1e6:.3f} | |"
     sessions = CostCurve(buckets, tuple(slow)).capacity(STEP)

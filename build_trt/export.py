@@ -41,7 +41,7 @@ def export(network: nn.Module, contract: Contract, folder: Path) -> Path:
         torch.onnx.export(
             network.eval(),
             inputs,
-            written,
+            written,  # type: ignore[arg-type]  # the tracing exporter takes files, its signature is the other's
             opset_version=contracts.OPSET,
             dynamo=False,
             input_names=[tensor.name for tensor in contract.inputs],

@@ -127,8 +127,8 @@ class LoadedPlan:
             self._context.set_tensor_address(name, port.block.address)
 
     def _make_context(self, kernels: Path) -> Any:
-        """TensorRT-RTX compiles its kernels now, unless it finds them in the file `kernels` from an earlier start. Those
-        of another driver or GPU it refuses, and compiles them anew."""
+        """TensorRT-RTX compiles its kernels now, unless it finds them in the file `kernels` from an earlier start.
+        Those of another driver or GPU it refuses, and compiles them anew."""
         config = self._engine.create_runtime_config()
         if not hasattr(config, "create_runtime_cache"):
             return self._engine.create_execution_context()
