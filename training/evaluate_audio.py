@@ -290,7 +290,8 @@ rule-based articulation teacher with exact sound timings (`training/speech/teach
 Applied at generation: pitch and tempo, swaying tempo, formants moved without the pitch, breath up to a whisper, pauses
 before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: rooms, noise,
 music, breathing, knocks, tones, hum and babble, under the voice and alone; equaliser, low cut, narrow bands and gain
-over both; spectra of other speakers, with formants moved and bands missing. No recording of a person is used beyond those that the voices were made from, and no audio ships.""",
+over both; spectra of other speakers, with formants moved and bands missing. No recording of a person is used beyond
+those that the voices were made from, and no audio ships.""",
         "Training": f"""
 Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
 {record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU
@@ -316,10 +317,11 @@ both as shares of the teacher's.""",
 
 LIMITS: Final = (
     "The teacher defines what is right; nothing here compares with video or recordings of people. Voices are "
-    "synthetic: expect somewhat less on real ones. n is sometimes taken for m (some five times as often where the voice "
-    "never trained), and the t, k and v of some voices for a closure. Noise at 10 dB hides f and v (mouthRollLower) and "
-    "makes false closures of k, t, f and v. A voice of its own in the background moves the lips like any other; far "
-    "below -53 dBFS, the quietest that was tried, a voice may not move them at all. Laughing and singing never trained."
+    "synthetic: expect somewhat less on real ones. n is sometimes taken for m (some five times as often where the "
+    "voice never trained), and the t, k and v of some voices for a closure. Noise at 10 dB hides f and v "
+    "(mouthRollLower) and makes false closures of k, t, f and v. A voice of its own in the background moves the lips "
+    "like any other; far below -53 dBFS, the quietest that was tried, a voice may not move them at all. Laughing and "
+    "singing never trained."
 )
 
 
