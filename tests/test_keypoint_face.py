@@ -56,5 +56,5 @@ def test_an_unturned_face_is_where_its_keypoints_are() -> None:
     kp = np.random.default_rng(2).normal(size=(21, 3)).astype(np.float32)
     nought = np.zeros(3, np.float32)
     face = KeypointFace(nought, np.array([0.1, -0.2, 9.0], np.float32), 1.5, np.zeros((21, 3), np.float32), kp)
-    np.testing.assert_allclose(LivePortraitFaces().keypoints(face), 1.5 * kp + [0.1, -0.2, 0.0], atol=1e-6)
-    np.testing.assert_allclose(FaceVid2VidFaces().keypoints(face), kp + [0.1, -0.2, 9.0], atol=1e-6)
+    np.testing.assert_allclose(LivePortraitFaces().keypoints(face), 1.5 * kp + np.array([0.1, -0.2, 0.0]), atol=1e-6)
+    np.testing.assert_allclose(FaceVid2VidFaces().keypoints(face), kp + np.array([0.1, -0.2, 9.0]), atol=1e-6)
