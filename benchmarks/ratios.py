@@ -3,7 +3,8 @@
 Step by step of a picture: ours from 40 ms of sound to the I420 planes of 512 x 512 pixels, all included; of the others
 only the networks that run for every picture, without sound, pose, pasting or colour. Their weights are random, which
 costs the same. All in OpenVINO on as many threads; where it has no 5-D sampler the graph is rewritten (see
-`build_trt.rewrite`). The candidates take turns, since other work disturbs the machine; what counts are the ratios.
+`build_trt.rewrite`). What is told is the processor's time, and the
+candidates take turns, since other work disturbs the machine; what counts are the ratios.
 """
 
 import argparse
@@ -107,7 +108,7 @@ def compact_work() -> Work:
 
 
 def interleave(steps: dict[str, Step], rounds: int, most: float) -> dict[str, list[float]]:
-    """Seconds of each: in every round all take their turn, the quick ones for `most` seconds or 20 times."""
+    """Seconds of processor time of each: in every round all take their turn, the quick ones for `most` seconds or 20 times."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
@@ -115,9 +116,9 @@ def interleave(steps: dict[str, Step], rounds: int, most: float) -> dict[str, li
         for name, step in steps.items():
             until = time.perf_counter() + most
             for _ in range(20):
-                begun = time.perf_counter()
+                begun = time.process_time()
                 step()
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(time.process_time() - begun)
                 if time.perf_counter() > until:
                     break
     return seconds
@@ -140,7 +141,7 @@ def table(precision: Precision, threads: int, rounds: int, files: dict[str, list
     conditions = f"{precision}, {threads} thread{'s' * (threads > 1)}, {rounds} rounds"
     head = [
         f"\n{conditions}; load {os.getloadavg()[0]:.1f} at the end\n",
-        "| step of one picture | GFLOP | ms, median | runs | times ours |",
+        "| step of one picture | GFLOP | processor ms, median | runs | times ours |",
         "|---|---|---|---|---|",
     ]
     return "\n".join([*head, *lines])
