@@ -3,8 +3,8 @@
 Step by step of a picture: ours from 40 ms of sound to the I420 planes of 512 x 512 pixels, all included; of the others
 only the networks that run for every picture, without sound, pose, pasting or colour. Their weights are random, which
 costs the same. All in OpenVINO on as many threads; where it has no 5-D sampler the graph is rewritten (see
-`build_trt.rewrite`). What is told is the processor's time, and the
-candidates take turns, since other work disturbs the machine; what counts are the ratios.
+`build_trt.rewrite`). What is told is the processor's time, and the candidates take turns, since other work disturbs the
+machine; what counts are the ratios.
 """
 
 import argparse
@@ -108,7 +108,8 @@ def compact_work() -> Work:
 
 
 def interleave(steps: dict[str, Step], rounds: int, most: float) -> dict[str, list[float]]:
-    """Seconds of processor time of each: in every round all take their turn, the quick ones for `most` seconds or 20 times."""
+    """Seconds of processor time of each: in every round all take their turn, the quick ones for `most` seconds or 20
+    times."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
