@@ -19,10 +19,10 @@ FOR_CPU: Final = ".cpu.onnx"
 class OpenVinoNetwork:
     """One infer request of a compiled model."""
 
-    def __init__(self, model: openvino.CompiledModel) -> None:
+    def __init__(self, model: openvino.CompiledModel, outputs: tuple[str, ...]) -> None:
         self._request = model.create_infer_request()
         self._inputs = {port.get_any_name(): tuple(port.shape) for port in model.inputs}
-        self._outputs = [port.get_any_name() for port in model.outputs]
+        self._outputs = outputs
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
@@ -47,7 +47,7 @@ class OpenVinoBackend:
             precision = "bf16" if native else "f32"
         self.precision: Precision = precision
         self._threads = threads
-        self._models: dict[tuple[Path, Precision], openvino.CompiledModel] = {}
+        self._models: dict[tuple[Path, Precision], tuple[openvino.CompiledModel, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
 
     def load(self, path: Path, precision: Precision | None = None) -> OpenVinoNetwork:
@@ -61,8 +61,11 @@ class OpenVinoBackend:
         key = (path, precision or self.precision)
         with self._lock:
             if key not in self._models:
-                self._models[key] = self._core.compile_model(
-                    path,
+                model = self._core.read_model(path)
+                # Compiling may add a name of its own to an output, and then nobody knows which one is found first.
+                outputs = tuple(port.get_any_name() for port in model.outputs)
+                compiled = self._core.compile_model(
+                    model,
                     "CPU",
                     {
                         "INFERENCE_NUM_THREADS": self._threads,
@@ -72,4 +75,5 @@ class OpenVinoBackend:
                         "ENABLE_CPU_PINNING": False,
                     },
                 )
-        return OpenVinoNetwork(self._models[key])
+                self._models[key] = compiled, outputs
+        return OpenVinoNetwork(*self._models[key])

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.openvino_backend import OpenVinoBackend
+
+onnx = pytest.importorskip("onnx", reason="making a network needs onnx: pip install visavis[build]")
+
+
+def test_outputs_keep_their_names_whatever_compiling_makes_of_them(tmp_path: Path) -> None:
+    """Behind a shuffle of pixels, OpenVINO gives the output of a rectifier a second name."""
+    single = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Conv", ["features", "weight"], ["wide"], pads=[1, 1, 1, 1]),
+            onnx.helper.make_node("DepthToSpace", ["wide"], ["/shuffled"], blocksize=2, mode="CRD"),
+            onnx.helper.make_node("Sigmoid", ["/shuffled"], ["picture"]),
+        ],
+        "painter",
+        [onnx.helper.make_tensor_value_info("features", single, [1, 8, 16, 16])],
+        [onnx.helper.make_tensor_value_info("picture", single, [1, 3, 32, 32])],
+        [onnx.numpy_helper.from_array(np.ones((12, 8, 3, 3), np.float32), "weight")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "painter.onnx"))
+    network = OpenVinoBackend("f32").load(tmp_path / "painter.onnx")
+    assert dict(network.inputs) == {"features": (1, 8, 16, 16)}
+    outputs = network.run({"features": np.zeros((1, 8, 16, 16), np.float32)})
+    assert list(outputs) == ["picture"] and np.allclose(outputs["picture"], 0.5)
+
+
+def test_a_network_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is the installation complete"):
+        OpenVinoBackend("f32").load(tmp_path / "none.onnx")
