@@ -121,12 +121,6 @@ def _random_lips(rng: np.random.Generator) -> FloatArray:
         lips += rng.uniform(0, 0.25, LIP_SIZE) * (rng.random(LIP_SIZE) < 0.3)
     elif extreme < 0.35:
         lips *= rng.uniform(0, 0.5)
-    elif extreme < 0.55:
-        # Speech in a smile: corners, stretched lips and bared teeth at once, which no single mouth shape shows.
-        for name in ("mouthSmile", "mouthStretch", "mouthPart"):
-            lips[LIP_NAMES.index(name)] = rng.uniform(0.3, 1.0)
-        lips[jaw], lips[close] = rng.uniform(0.0, 0.4), 0.0
-        lips[LIP_NAMES.index("tongueUp")] = rng.uniform(0.0, 0.8)
     return lips.astype(np.float32)
 
 
