@@ -23,7 +23,7 @@ is eased into. A message is at most 4 KiB, and at most 200 come through in a sec
 To the page:
 
     {"type": "state", "state": "connecting" | "live" | "closed", "session": "<public id>", "avatar": "ada",
-     "delay_ms": 140, "codec": "VP8", "reason": "..."}          sent when the channel opens and at every change;
+     "delay_ms": 134, "codec": "VP8", "reason": "..."}          sent when the channel opens and at every change;
                                                                 `reason` with "closed" only (e.g. "maximum age")
     {"type": "stats", "fps": 25.0, "frames": 250, "late_frames": 0, "undrawn": 0, "jitter_ms": 24.0, "target_ms": 20.0,
      "concealed_ms": 0, "compute_ms": 9.1, "margin_ms": 12.0, "encode_ms": 2.2, "loop_lag_ms": 0.6, "bitrate_kbps": 810,

@@ -40,7 +40,7 @@ class Settings:
     models: str = _setting("", "folder of imported networks (default: XDG's data folder, visavis/models)")
     plans: str = _setting("", "folder of plans built for the GPU (default: XDG's cache, visavis/plans)")
     lookahead_ms: int = _setting(80, "how much of the coming sound the lips may hear: 0, 80 or 160")
-    compute_ms: int = _setting(40, "time allowed for making one picture; less is faster, too little makes them late")
+    compute_ms: int = _setting(34, "time allowed for making one picture; less is faster, too little makes them late")
     jitter_min_ms: int = _setting(20, "least delay of the microphone's jitter buffer")
     jitter_max_ms: int = _setting(40, "most delay that the jitter buffer chooses by itself on a bad network")
     workers: int = _setting(0, "threads that run the networks (default: one per core)")

@@ -99,7 +99,7 @@ async def test_pictures_and_sound_keep_their_rates_and_the_delay_is_the_stated_o
         caller = Caller(client, every_other(0.4))
         await caller.start()
         state = await caller.event("state", state="live")
-        assert state["delay_ms"] == 140
+        assert state["delay_ms"] == 134
         await asyncio.sleep(2.5)
         stats = await caller.event("stats")
         assert 5 <= stats["fps"] <= 27

@@ -272,7 +272,7 @@ def test_statistics_fill_in(page: Page) -> None:
     page.wait_for_timeout(3500)
     shown = {cell.get_attribute("data-figure"): cell.inner_text() for cell in page.locator("[data-figure]").all()}
     assert 20 <= float(shown["fps"]) <= 30
-    assert shown["server.delay_ms"] == "140 ms"
+    assert shown["server.delay_ms"] == "134 ms"
     for figure in ("roundTrip", "videoBuffer", "audioBuffer", "skew", "micToPhoton", "kbps", "server.fps"):
         assert any(digit.isdigit() for digit in shown[figure]), figure
 
