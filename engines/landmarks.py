@@ -64,12 +64,23 @@ class Crop:
         spread = float(np.sqrt(((points - centre) ** 2).sum(1).mean()))
         return cls(float(centre[0]), float(centre[1]), CROP_SPREAD * spread, roll)
 
+    def scaled(self, scale: float) -> "Crop":
+        """The same square once the picture is `scale` times as large."""
+        return Crop(self.x * scale, self.y * scale, self.side * scale, self.roll)
+
     def matrix(self, size: float) -> NDArray[np.float64]:
         """From the picture's pixels to the crop's (2, 3), the crop being `size` pixels wide."""
         scale = size / self.side
         cos, sin = np.cos(self.roll) * scale, np.sin(self.roll) * scale
         shift = [size / 2 - cos * self.x - sin * self.y, size / 2 + sin * self.x - cos * self.y]
         return np.array([[cos, sin, shift[0]], [-sin, cos, shift[1]]])
+
+    def pixel_matrix(self, size: float, left: float = 0.0, top: float = 0.0) -> NDArray[np.float64]:
+        """The same between pixel centres, which OpenCV has at whole numbers, for a part of the picture that begins at
+        (left, top)."""
+        matrix = self.matrix(size)
+        matrix[:, 2] += matrix[:, :2] @ (left + 0.5, top + 0.5) - 0.5
+        return matrix
 
     def to_picture(self, points: FloatArray) -> FloatArray:
         """From [-1, 1] of the crop to pixels of the picture, (..., 2)."""
@@ -86,15 +97,12 @@ class Crop:
 
 def cut(picture: NDArray[np.uint8], crop: Crop, size: int, border: int = cv2.BORDER_REPLICATE) -> NDArray[np.uint8]:
     """The crop as uint8 (size, size, 3); shrinking blurs first, so that nothing flickers between pixels."""
-    matrix = crop.matrix(size)
     shrink = crop.side / size
     if shrink > 1.5:  # halve until what is left is less than that
         small = 1 / shrink
         picture = np.asarray(cv2.resize(picture, None, fx=small, fy=small, interpolation=cv2.INTER_AREA), np.uint8)
-        matrix = Crop(crop.x * small, crop.y * small, crop.side * small, crop.roll).matrix(size)
-    # Pixel centres lie at half pixels in a crop's coordinates and at whole ones in OpenCV's.
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    found = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+        crop = crop.scaled(small)
+    found = cv2.warpAffine(picture, crop.pixel_matrix(size), (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
     return np.asarray(found, np.uint8)
 
 

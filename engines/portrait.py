@@ -175,7 +175,7 @@ def frame(photo: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
     """`crop` of `photo` as RGB (512, 512, 3); what lies beyond the picture is its mirror image, ever more blurred."""
     picture = _resampled(photo, crop, FRAME_SIZE)
     inside = np.full(photo.shape[:2], 255, np.uint8)
-    matrix = _centred(crop.matrix(FRAME_SIZE))
+    matrix = crop.pixel_matrix(FRAME_SIZE)
     inside = cv2.warpAffine(inside, matrix, (FRAME_SIZE, FRAME_SIZE))
     if inside.min() < 255:
         distance = cv2.distanceTransform((inside < 255).astype(np.uint8), cv2.DIST_L2, 5)
@@ -187,21 +187,14 @@ def frame(photo: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
     return picture
 
 
-def _centred(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A matrix between pixel edges as one between pixel centres, as OpenCV counts."""
-    shifted = matrix.copy()
-    shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    return shifted
-
-
 def _resampled(photo: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]:
     shrink = max(1.0, crop.side / size)
     if shrink > 1.0:
         photo = np.asarray(
             cv2.resize(photo, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8
         )
-        crop = Crop(crop.x / shrink, crop.y / shrink, crop.side / shrink, crop.roll)
+        crop = crop.scaled(1 / shrink)
     warped = cv2.warpAffine(
-        photo, _centred(crop.matrix(size)), (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        photo, crop.pixel_matrix(size), (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
     return np.asarray(warped, np.uint8)

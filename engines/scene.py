@@ -37,7 +37,7 @@ class Scene:
         right, bottom = np.clip(np.ceil(corners.max(0) / 2) * 2, 0, (width, height)).astype(int)
         self._rows, self._columns = slice(top, bottom), slice(left, right)
         self._shrink = min(1.0, square.side / FRAME_SIZE)
-        self._matrix = _centred(square, left, top, round(FRAME_SIZE * self._shrink))
+        self._matrix = square.pixel_matrix(round(FRAME_SIZE * self._shrink), left, top)
         self._share = self._seam(square)
 
     @property
@@ -61,7 +61,7 @@ class Scene:
         scale = (most_pixels / (photo.shape[0] * photo.shape[1])) ** 0.5
         if scale < 1:
             width, height = int(photo.shape[1] * scale), int(photo.shape[0] * scale)
-            square = Crop(square.x * scale, square.y * scale, square.side * scale, square.roll)
+            square = square.scaled(scale)
             photo = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         return cls(np.ascontiguousarray(photo[..., ::-1]), square)
 
@@ -100,13 +100,6 @@ class Scene:
         inside = (1 - np.abs(square.to_crop(np.stack([x, y], -1))).max(-1)) * (FRAME_SIZE / 2 / FEATHER)
         inside = np.clip(inside, 0, 1)
         return np.asarray(np.rint(inside * inside * (3 - 2 * inside) * 256), np.uint16)
-
-
-def _centred(square: Crop, left: int, top: int, size: int) -> NDArray[np.float64]:
-    """From a pixel of the region at (left, top) to the square, `size` pixels wide, between pixel centres."""
-    matrix = square.matrix(size)
-    matrix[:, 2] += matrix[:, :2] @ (left + 0.5, top + 0.5) - 0.5
-    return matrix
 
 
 @numba.njit(nogil=True, cache=True)
