@@ -20,8 +20,9 @@ from engines.control_talk import ControlTalkLips
 from engines.drawing import Drawing
 from engines.expression import FloatArray
 from engines.expression_transfer import Draw, ExpressionTransfer, poses_to_show
-from engines.keypoint_renderer import Family, KeypointRenderer, KeypointSource, KeypointSources, Looker
+from engines.keypoint_renderer import Family, KeypointEncoder, KeypointRenderer, KeypointSource, Looker
 from engines.media import FRAME_SIZE, MotionFrame, VideoFrame
+from engines.source_cache import SourceCache
 
 ACTORS: Final = 4
 """Avatars that show the motions when a family's transfer is measured."""
@@ -39,8 +40,8 @@ def full_size_drawing(
 ) -> Drawing:
     """What an `Engine` needs to draw with `family`; `lips` makes those of one renderer, if it has any. Raises
     `FileNotFoundError` when its networks were not built."""
-    encoder = KeypointRenderer(family, backend, models, transfer)
-    return Drawing(KeypointSources(encoder.encode), lambda: KeypointRenderer(family, backend, models, transfer, lips()))
+    sources = SourceCache(KeypointEncoder(family, backend, models))
+    return Drawing(sources, lambda: KeypointRenderer(family, backend, models, transfer, lips()))
 
 
 def family_transfer(

@@ -4,8 +4,7 @@ Once per avatar its picture becomes a volume of features and a `KeypointFace`. P
 face (`engines.expression_transfer`), its keypoints say where the volume goes, and the generator paints it.
 """
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -21,9 +20,7 @@ from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
 from engines.keypoint_face import Faces, FaceVid2VidFaces, KeypointFace, LivePortraitFaces
 from engines.media import FRAME_SIZE, Motion
-
-SOURCE_SIZE: Final = 256
-"""Pixels on a side of what the extractors see."""
+from engines.source_cache import encoder_input
 
 
 @dataclass(frozen=True)
@@ -65,27 +62,25 @@ class Looker:
     def __call__(self, picture: NDArray[np.uint8]) -> KeypointFace:
         """The face in RGB (512, 512, 3)."""
         outputs: dict[str, FloatArray] = {}
+        seen = {"picture": encoder_input(picture)}
         for network in self._networks:
-            outputs |= {name: tensor.copy() for name, tensor in network.run({"picture": small(picture)}).items()}
+            outputs |= {name: tensor.copy() for name, tensor in network.run(seen).items()}
         return self._faces.decode(outputs)
 
 
-class KeypointSources:
-    """Sources of avatars by what they show, for all sessions; safe to call from any thread."""
+class KeypointEncoder:
+    """The networks that look at an avatar once. For one thread at a time."""
 
-    def __init__(self, encode: Callable[[Avatar], KeypointSource]) -> None:
-        self._encode = encode
-        self._sources: dict[str, KeypointSource] = {}
-        self._encoding = threading.Lock()
+    def __init__(self, family: Family, backend: Backend, models: Path) -> None:
+        self._look = Looker(family, backend, models)
+        self._appearance = family.load(backend, models, "appearance")
+        self._faces = family.faces
 
-    def get(self, avatar: Avatar) -> KeypointSource:
-        """Encode `avatar` the first time it is asked for."""
-        if (source := self._sources.get(avatar.content_hash)) is not None:
-            return source
-        with self._encoding:
-            if avatar.content_hash not in self._sources:
-                self._sources[avatar.content_hash] = self._encode(avatar)
-            return self._sources[avatar.content_hash]
+    def __call__(self, avatar: Avatar) -> KeypointSource:
+        """Encode an avatar."""
+        face = self._look(avatar.picture)
+        volume = self._appearance.run({"picture": encoder_input(avatar.picture)})["volume"].copy()
+        return KeypointSource(volume, face, self._faces.keypoints(face))
 
 
 class KeypointRenderer:
@@ -102,25 +97,16 @@ class KeypointRenderer:
         transfer: ExpressionTransfer,
         lips: ControlTalkLips | None = None,
     ) -> None:
-        self.family, self._transfer, self._lips = family, transfer, lips
-        self._look = Looker(family, backend, models)
-        self._appearance, self._warping, self._generator = (
-            family.load(backend, models, name) for name in ("appearance", "warping", "generator")
-        )
+        self._faces, self._transfer, self._lips = family.faces, transfer, lips
+        self._warping, self._generator = (family.load(backend, models, name) for name in ("warping", "generator"))
         self._stitching = family.load(backend, models, "stitching") if family.stitches else None
-
-    def encode(self, avatar: Avatar) -> KeypointSource:
-        """Look at an avatar's picture, once."""
-        face = self._look(avatar.picture)
-        volume = self._appearance.run({"picture": small(avatar.picture)})["volume"].copy()
-        return KeypointSource(volume, face, self.family.faces.keypoints(face))
 
     def drive(self, source: KeypointSource, motion: Motion) -> FloatArray:
         """Where the motion puts the source's keypoints, float32 (K, 3)."""
         face = source.face
         if self._lips is not None and motion.voice is not None:
             face, motion = replace(face, exp=self._lips.speak(face.exp, motion.voice)), without_speech(motion)
-        driven = self.family.faces.keypoints(face.moved(self._transfer(motion)))
+        driven = self._faces.keypoints(face.moved(self._transfer(motion)))
         if self._stitching is None:
             return driven
         both = np.concatenate([source.keypoints.ravel(), driven.ravel()])[None]
@@ -148,12 +134,6 @@ class KeypointRenderer:
         )
         pictures = self._generator.run({"features": warped["features"]})["picture"]
         return [large(picture) for picture in pictures]
-
-
-def small(picture: NDArray[np.uint8]) -> FloatArray:
-    """RGB uint8 (512, 512, 3) as the extractors see it: float32 (1, 3, 256, 256) in [0, 1]."""
-    shrunk = cv2.resize(picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
-    return np.asarray(shrunk.transpose(2, 0, 1)[None] * np.float32(1 / 255), np.float32)
 
 
 def large(picture: FloatArray) -> NDArray[np.uint8]:

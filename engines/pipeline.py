@@ -22,8 +22,9 @@ from engines.features import CHUNK_SAMPLES, AudioFeatures, FeatureState
 from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, VideoFrame
 from engines.motion import MotionComposer
 from engines.openvino_backend import OpenVinoBackend
-from engines.renderer import Renderer, SourceCache
+from engines.renderer import Renderer, SourceEncoder
 from engines.scene import Scene
+from engines.source_cache import SourceCache
 
 WEIGHTS: Final = Path(__file__).parent / "assets" / "weights"
 AUDIO_FEATURES: Final = "audio_features.onnx"
@@ -37,6 +38,11 @@ def _hear_silence(features: AudioFeatures) -> FeatureState:
     return state
 
 
+def compact_drawing(backend: Backend, weights: Path) -> Drawing:
+    """The compact renderer."""
+    return Drawing(SourceCache(SourceEncoder(backend, weights)), lambda: Renderer(backend, weights))
+
+
 class Engine:
     """Networks loaded once per process, and the sources of the avatars that were shown.
 
@@ -46,7 +52,7 @@ class Engine:
     def __init__(self, backend: Backend, weights: Path = WEIGHTS, drawing: Drawing | None = None) -> None:
         self.backend = backend
         self.weights = weights
-        self.drawing = drawing or Drawing(SourceCache(backend, weights), lambda: Renderer(backend, weights))
+        self.drawing = drawing or compact_drawing(backend, weights)
         self.silence = _hear_silence(AudioFeatures(backend.load(weights / AUDIO_FEATURES)))
 
     @classmethod

@@ -5,7 +5,6 @@ painter lays three layers over the warp: the whole picture at a quarter of the r
 it.
 """
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +20,8 @@ from engines.backend import Backend
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.media import FRAME_SIZE, Motion
+from engines.source_cache import encoder_input
 
-SOURCE_SIZE: Final = 256
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the painter sees and paints of the whole picture."""
 SEAM: Final = 6
@@ -39,28 +38,19 @@ class Source:
     identity: FloatArray
 
 
-class SourceCache:
-    """Encoded sources by content hash, shared by all sessions of a process; safe to call from any thread."""
+class SourceEncoder:
+    """The network that looks at an avatar once. For one thread at a time."""
 
     def __init__(self, backend: Backend, weights: Path) -> None:
-        self._encoder = backend.load(weights / "renderer_source.onnx")
-        self._sources: dict[str, Source] = {}
-        self._encoding = threading.Lock()
+        self._network = backend.load(weights / "renderer_source.onnx")
 
-    def get(self, avatar: Avatar) -> Source:
-        """Encode `avatar` the first time it is asked for; meanwhile nobody waits who asks for one that is there."""
-        source = self._sources.get(avatar.content_hash)
-        if source is not None:
-            return source
-        with self._encoding:
-            if avatar.content_hash not in self._sources:
-                self._sources[avatar.content_hash] = self.encode(avatar.picture, avatar.geometry)
-            return self._sources[avatar.content_hash]
+    def __call__(self, avatar: Avatar) -> Source:
+        """Encode an avatar."""
+        return self.encode(avatar.picture, avatar.geometry)
 
     def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry) -> Source:
-        """Encode a picture without remembering it."""
-        small = cv2.resize(picture, (SOURCE_SIZE, SOURCE_SIZE), interpolation=cv2.INTER_AREA)
-        encoded = self._encoder.run({"picture": small.transpose(2, 0, 1)[None] * np.float32(1 / 255)})
+        """Encode a picture that is no avatar's."""
+        encoded = self._network.run({"picture": encoder_input(picture)})
         return Source(geometry.atlas(picture), geometry, encoded["identity"].copy())
 
 

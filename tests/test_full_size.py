@@ -13,10 +13,11 @@ from engines.drawing import Drawing
 from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
 from engines.full_size import Gallery, family_transfer, full_size_drawing
-from engines.keypoint_renderer import LIVE_PORTRAIT, KeypointSources
+from engines.keypoint_renderer import LIVE_PORTRAIT
 from engines.landmarks import Crop
 from engines.media import Motion, MotionFrame
 from engines.scene import Scene
+from engines.source_cache import SourceCache
 from tests.test_keypoint_renderer import SmallNetworks, jaw, opening
 
 
@@ -119,10 +120,10 @@ def test_a_transfer_is_measured_once(drawing: Drawing, tmp_path: Path, monkeypat
 def test_a_source_is_encoded_once(avatars: list[Avatar]) -> None:
     encoded: list[str] = []
 
-    def encode(avatar: Avatar) -> Any:
+    def encode(avatar: Avatar) -> str:
         encoded.append(avatar.id)
         return avatar.id
 
-    sources: Any = KeypointSources(encode)
+    sources = SourceCache(encode)
     assert [sources.get(avatar) for avatar in (*avatars, *avatars)] == [avatar.id for avatar in avatars] * 2
     assert encoded == [avatar.id for avatar in avatars]

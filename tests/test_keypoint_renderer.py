@@ -12,7 +12,7 @@ from engines.backend import Tensors
 from engines.expression import EXPRESSION_INDEX
 from engines.expression_transfer import ExpressionTransfer, motion_vector
 from engines.keypoint_face import Faces
-from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, KeypointRenderer
+from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, KeypointEncoder, KeypointRenderer
 from engines.media import Motion
 
 FAMILIES = pytest.mark.parametrize("family", [LIVE_PORTRAIT, FACE_VID2VID], ids=lambda family: family.name)
@@ -94,7 +94,7 @@ def avatar() -> Avatar:
 def test_the_motion_moves_the_keypoints_and_they_the_picture(family: Family, avatar: Avatar, tmp_path: Path) -> None:
     networks = SmallNetworks(family.faces)
     renderer = KeypointRenderer(family, networks, tmp_path, opening(family))
-    source = renderer.encode(avatar)
+    source = KeypointEncoder(family, networks, tmp_path)(avatar)
     assert source.volume.item() == pytest.approx(avatar.picture.mean() / 255, abs=0.01)
     assert all(name.startswith(family.name) and name.endswith(".onnx") for name in networks.loaded)
     assert renderer.render(source, Motion()).shape == (512, 512, 3)
@@ -106,7 +106,7 @@ def test_the_motion_moves_the_keypoints_and_they_the_picture(family: Family, ava
 def test_stitching_mends_what_it_is_asked_to(avatar: Avatar, tmp_path: Path) -> None:
     networks = SmallNetworks(LIVE_PORTRAIT.faces, stitching=0.1)
     renderer = KeypointRenderer(LIVE_PORTRAIT, networks, tmp_path, opening(LIVE_PORTRAIT))
-    source = renderer.encode(avatar)
+    source = KeypointEncoder(LIVE_PORTRAIT, networks, tmp_path)(avatar)
     driven = renderer.drive(source, jaw(1.0))
     assert driven[0].tolist() == pytest.approx([0.4 + 0.1 + 0.1, 0, 0], abs=1e-6), "its own offset, and that of all"
     assert driven[1].tolist() == pytest.approx([0.1, 0, 0], abs=1e-6)
@@ -115,7 +115,7 @@ def test_stitching_mends_what_it_is_asked_to(avatar: Avatar, tmp_path: Path) -> 
 @FAMILIES
 def test_a_batch_is_every_picture_by_itself(family: Family, avatar: Avatar, tmp_path: Path) -> None:
     renderer = KeypointRenderer(family, SmallNetworks(family.faces), tmp_path, opening(family))
-    source = renderer.encode(avatar)
+    source = KeypointEncoder(family, SmallNetworks(family.faces), tmp_path)(avatar)
     pictures = renderer.render_all([source, source], [jaw(0.5), jaw(1.0)])
     for picture, amount in zip(pictures, (0.5, 1.0), strict=True):
         assert np.array_equal(picture, renderer.render(source, jaw(amount)))

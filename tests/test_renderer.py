@@ -9,7 +9,8 @@ from engines.face_geometry import face_geometry
 from engines.media import HeadPose, Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS
-from engines.renderer import Renderer, SourceCache, compose, unfold_layer
+from engines.renderer import Renderer, Source, SourceEncoder, compose, unfold_layer
+from engines.source_cache import SourceCache
 
 
 def express(**coefficients: float) -> Motion:
@@ -30,8 +31,8 @@ def backend() -> OpenVinoBackend:
 
 
 @pytest.fixture(scope="module")
-def sources(backend: OpenVinoBackend) -> SourceCache:
-    return SourceCache(backend, WEIGHTS)
+def sources(backend: OpenVinoBackend) -> SourceCache[Source]:
+    return SourceCache(SourceEncoder(backend, WEIGHTS))
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +45,14 @@ def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
 
 
 @pytest.mark.parametrize("name", list_avatars())
-def test_rest_looks_like_the_portrait(name: str, sources: SourceCache, renderer: Renderer) -> None:
+def test_rest_looks_like_the_portrait(name: str, sources: SourceCache[Source], renderer: Renderer) -> None:
     avatar = load_avatar(name)
     assert psnr(renderer.render(sources.get(avatar), Motion()), avatar.picture) > 32
 
 
 @pytest.mark.parametrize("name", list_avatars())
 def test_an_open_mouth_shows_what_the_portrait_hides_and_leaves_the_eyes_alone(
-    name: str, sources: SourceCache, renderer: Renderer
+    name: str, sources: SourceCache[Source], renderer: Renderer
 ) -> None:
     avatar = load_avatar(name)
     shut, opened = (renderer.render(sources.get(avatar), motion) for motion in (Motion(), OPEN))
@@ -63,14 +64,16 @@ def test_an_open_mouth_shows_what_the_portrait_hides_and_leaves_the_eyes_alone(
     assert psnr(geometry.eyes.cut(opened), geometry.eyes.cut(shut)) > 32
 
 
-def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(sources: SourceCache, renderer: Renderer) -> None:
+def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(
+    sources: SourceCache[Source], renderer: Renderer
+) -> None:
     source = sources.get(load_avatar(list_avatars()[0]))
     still, turned = (renderer.render(source, Motion(pose=pose)) for pose in (HeadPose(), HeadPose(yaw=0.12)))
     assert psnr(still[200:350, 180:330], turned[200:350, 180:330]) < 30
     assert np.abs(still[:40, :40].astype(int) - turned[:40, :40]).max() <= 4
 
 
-def test_equal_motions_give_equal_pictures(sources: SourceCache, renderer: Renderer) -> None:
+def test_equal_motions_give_equal_pictures(sources: SourceCache[Source], renderer: Renderer) -> None:
     source = sources.get(load_avatar(list_avatars()[0]))
     first = renderer.render(source, OPEN)
     renderer.render(source, Motion())
@@ -95,14 +98,14 @@ def test_a_layer_is_laid_over_the_picture_as_it_says() -> None:
     assert np.abs(picture - laid).max() <= 1
 
 
-def test_planes_are_i420(sources: SourceCache, renderer: Renderer) -> None:
+def test_planes_are_i420(sources: SourceCache[Source], renderer: Renderer) -> None:
     source = sources.get(load_avatar(list_avatars()[0]))
     planes = renderer.step(source, Motion())
     back = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
     assert psnr(back, renderer.render(source, Motion())) > 30
 
 
-def test_a_source_is_encoded_once(sources: SourceCache) -> None:
+def test_a_source_is_encoded_once(sources: SourceCache[Source]) -> None:
     name = list_avatars()[0]
     assert sources.get(load_avatar(name)) is sources.get(load_avatar(name))
 

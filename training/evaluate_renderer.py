@@ -24,7 +24,7 @@ from engines.keypoints import LIPS
 from engines.landmarks import TRACKED, Crop, LandmarkFinder
 from engines.media import FRAME_SIZE, Motion
 from engines.openvino_backend import OpenVinoBackend, Precision
-from engines.renderer import Renderer, Source, SourceCache, warp
+from engines.renderer import Renderer, Source, SourceEncoder, warp
 from training import model_card
 from training.picture_metrics import (
     Picture,
@@ -76,7 +76,7 @@ class Judge:
 
     def __init__(self, weights: Path, precision: Precision) -> None:
         backend = OpenVinoBackend(precision)
-        self.sources, self.renderer = SourceCache(backend, weights), Renderer(backend, weights)
+        self.encoder, self.renderer = SourceEncoder(backend, weights), Renderer(backend, weights)
 
     @cached_property
     def finder(self) -> LandmarkFinder:
@@ -85,7 +85,7 @@ class Judge:
 
     def ways(self, identity: Identity) -> dict[str, Callable[[Motion], Picture]]:
         """The network and its baselines, by name."""
-        source: Source = self.sources.encode(identity.source, identity.geometry)
+        source: Source = self.encoder.encode(identity.source, identity.geometry)
 
         def mesh_warp(motion: Motion) -> Picture:
             return warp(source.atlas, face_geometry(source.geometry, motion))

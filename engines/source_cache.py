@@ -1,0 +1,42 @@
+"""What was found out about avatars, once for all sessions, whichever renderer wants to know it."""
+
+import threading
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.avatar import Avatar
+from engines.expression import FloatArray
+
+ENCODED_SIZE: Final = 256
+"""Pixels on a side of what encoders see of an avatar's picture."""
+
+S = TypeVar("S")
+
+
+class SourceCache(Generic[S]):
+    """Encoded sources by content hash, shared by all sessions of a process; safe to call from any thread."""
+
+    def __init__(self, encode: Callable[[Avatar], S]) -> None:
+        self._encode = encode
+        self._sources: dict[str, S] = {}
+        self._encoding = threading.Lock()
+
+    def get(self, avatar: Avatar) -> S:
+        """Encode `avatar` the first time it is asked for; meanwhile nobody waits who asks for one that is there."""
+        source = self._sources.get(avatar.content_hash)
+        if source is not None:
+            return source
+        with self._encoding:
+            if avatar.content_hash not in self._sources:
+                self._sources[avatar.content_hash] = self._encode(avatar)
+            return self._sources[avatar.content_hash]
+
+
+def encoder_input(picture: NDArray[np.uint8]) -> FloatArray:
+    """RGB uint8 (512, 512, 3) as encoders see it: float32 (1, 3, 256, 256) in [0, 1]."""
+    small = cv2.resize(picture, (ENCODED_SIZE, ENCODED_SIZE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.transpose(2, 0, 1)[None] * np.float32(1 / 255), np.float32)
