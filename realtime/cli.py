@@ -6,10 +6,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import Final
 
 from engines.workers import Perform, perform_each
 from realtime.engine import Avatars, Engine, Maker
 from realtime.settings import Settings
+
+_COMMANDS: Final = {
+    "render": ("realtime.render", "turn a sound file into a video file"),
+    "avatar": ("realtime.avatar_command", "make an avatar of a photo"),
+    "import": ("realtime.import_command", "check and convert checkpoints of the full-size networks"),
+    "build": ("build_trt.command", "compile the networks for this machine's GPU"),
+}
+"""Beside `serve`: the module of each, and what it does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,27 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Settings.add_arguments(serve_parser)
     serve_parser.add_argument("--verbose", action="store_true", help="tell more in the log")
     serve_parser.set_defaults(run=serve)
-    render_parser = commands.add_parser("render", help="turn a sound file into a video file")
     asked = (list(arguments) if arguments is not None else sys.argv[1:])[:1]
-    if asked == ["render"]:
-        render = import_module("realtime.render")  # only who renders pays for it
-        render.add_arguments(render_parser)
-        render_parser.set_defaults(run=render.run)
-    avatar_parser = commands.add_parser("avatar", help="make an avatar of a photo")
-    if asked == ["avatar"]:
-        avatar_command = import_module("realtime.avatar_command")
-        avatar_command.add_arguments(avatar_parser)
-        avatar_parser.set_defaults(run=avatar_command.run)
-    import_parser = commands.add_parser("import", help="check and convert checkpoints of the full-size networks")
-    if asked == ["import"]:
-        import_command = import_module("realtime.import_command")
-        import_command.add_arguments(import_parser)
-        import_parser.set_defaults(run=import_command.run)
-    build_parser = commands.add_parser("build", help="compile the networks for this machine's GPU")
-    if asked == ["build"]:
-        build_command = import_module("realtime.build_command")
-        build_command.add_arguments(build_parser)
-        build_parser.set_defaults(run=build_command.run)
+    for name, (module, about) in _COMMANDS.items():
+        command_parser = commands.add_parser(name, help=about)
+        if asked == [name]:
+            command = import_module(module)  # only who asks for it pays for it
+            command.add_arguments(command_parser)
+            command_parser.set_defaults(run=command.run)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))
