@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engines.workers import Perform, perform_each
 from realtime.app import create_app
 from realtime.settings import Settings
-from tests.fakes import FakeAvatars
+from tests.fakes import FakeAvatars, level_of
 
 SDP = {"Content-Type": "application/sdp"}
 
@@ -209,3 +209,15 @@ async def serve(
             finally:
                 for caller in list(Caller.open):
                     await caller.vanish()
+
+
+def every_other(period: float) -> ToneTrack:
+    return ToneTrack(lambda seconds: int(seconds / period) % 2 == 1)
+
+
+def levels(pictures: list[Received]) -> list[float]:
+    return [level_of(picture.data) for picture in pictures]
+
+
+def loudness(sounds: list[Received]) -> list[float]:
+    return [float(np.abs(sound.data.astype(int)).max()) for sound in sounds]
