@@ -42,7 +42,7 @@ class Job:
     count: int
 
 
-def schedule(crowd: int = 0, shipped: int = 60, each: int = 10) -> list[Job]:
+def schedule(crowd: int = 0, shipped: int = 90, each: int = 10) -> list[Job]:
     """All jobs, what matters most first, so that a trainer can begin soon and whoever must stop early loses the
     least: who ships, in rounds of a shard each up to `shipped` frames; the held-out heads' fixed motions; then `crowd`
     passers-by with `each` frames."""

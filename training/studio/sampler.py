@@ -1,5 +1,7 @@
 """Which motions the studio shows: visemes, fixed states, a talking sequence and random mixes."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,9 @@ VISEMES: dict[str, dict[str, float]] = {
 
 FARTHEST_TURN = np.array([12.0, 22.0, 8.0])
 """Degrees of pitch, yaw and roll to either side that random motions reach."""
+
+STRONGEST = np.float32(1.6)
+"""What a coefficient reaches at most where lips, emotion and whim add up."""
 
 _PARTING = np.array(
     [name.startswith(("jawOpen", "mouthLower", "mouthUpper", "mouthStretch")) for name in EXPRESSION_NAMES]
@@ -121,6 +126,11 @@ def _random_lips(rng: np.random.Generator) -> FloatArray:
         lips += rng.uniform(0, 0.25, LIP_SIZE) * (rng.random(LIP_SIZE) < 0.3)
     elif extreme < 0.35:
         lips *= rng.uniform(0, 0.5)
+    elif extreme < 0.45:
+        # Speech in a smile: corners, stretched lips and bared teeth at once, which no single mouth shape shows.
+        for name in ("mouthSmile", "mouthStretch", "mouthPart"):
+            lips[LIP_NAMES.index(name)] = rng.uniform(0.3, 1.0)
+        lips[jaw], lips[close] = rng.uniform(0.0, 0.4), 0.0
     return lips.astype(np.float32)
 
 
@@ -157,7 +167,7 @@ def _random_others(rng: np.random.Generator) -> dict[str, float]:
 
 
 def random_motion(rng: np.random.Generator) -> Motion:
-    """A motion as training sees it: every second face talks plainly, a quarter shows emotions, a quarter stays near
+    """A motion as training sees it: every second face talks plainly, a third shows emotions, a quarter stays near
     frontal."""
     lips = _random_lips(rng)
     others = _random_others(rng) if rng.random() < 0.6 else {}
@@ -171,13 +181,16 @@ def random_motion(rng: np.random.Generator) -> Motion:
     pitch, yaw, roll = np.radians(reach * rng.uniform(-1, 1, 3) * FARTHEST_TURN)
     x, y, z = rng.normal(0, (0.03, 0.02, 0.04))
     pose = HeadPose(float(pitch), float(yaw), float(roll), (float(x), float(y), float(z)))
-    emotion = _random_emotion(rng) if rng.random() < 0.25 else {}
-    return motion(lips, others, (float(shut), float(other)), gaze, pose, emotion)
+    emotion = _random_emotion(rng) if rng.random() < 0.35 else {}
+    drawn = motion(lips, others, (float(shut), float(other)), gaze, pose, emotion)
+    return replace(drawn, expression=np.minimum(drawn.expression, STRONGEST))
 
 
 def _random_emotion(rng: np.random.Generator) -> dict[str, float]:
-    """One emotion, or two that share out the intensity."""
+    """One emotion, or two that share out the intensity; half of all are happy, as people who talk mostly are."""
     names = rng.choice(len(EMOTIONS), 2, replace=False)
+    if rng.random() < 0.5:
+        names[0] = EMOTIONS.index("happy")
     intensity = float(rng.uniform(0.2, 1.0))
-    share = 1.0 if rng.random() < 0.7 else float(rng.random())
-    return {EMOTIONS[names[0]]: intensity * share, EMOTIONS[names[1]]: intensity * (1 - share)}
+    share = 1.0 if rng.random() < 0.7 or names[0] == names[1] else float(rng.random())
+    return {EMOTIONS[names[1]]: intensity * (1 - share), EMOTIONS[names[0]]: intensity * share}
