@@ -1,8 +1,8 @@
 """`python -m benchmarks.gpu`: what networks and ticks take on a GPU, beside what they must take at least.
 
 Every network by rows and precision, alone on the GPU: p50 and p99 of the milliseconds from pinned input to pinned
-output, and the floor from what is counted in its graph. Then ticks: sound to lips (`SpeechStep`) and keypoints to
-planes (`PortraitStep`), with the sessions that this lets in at 25 pictures a second, and what a session keeps in the
+output, and the floor from what is counted in its graph. Then ticks: sound to lips (`SpeechStep`) and motion to planes
+(`PortraitStep`), with the sessions that this lets in at 25 pictures a second, and what a session keeps in the
 GPU's memory. Plans must have been built (`visavis build`, once with each --precision).
 
 With --torch the networks run in PyTorch with CUDA graphs instead, as a stand-in where TensorRT does not run; they are
@@ -26,14 +26,14 @@ from benchmarks.work import Work, count
 from build_trt.build import ONCE, compact_networks
 from build_trt.graph import Graph
 from engines.cost import BUCKETS, CostCurve
-from engines.features import AudioFeatures
 from engines.gpu import CudaGpu, NoGpu
-from engines.gpu_steps import PortraitStep, SpeechStep
 from engines.media import STEP
 from engines.models import models_folder
-from engines.openvino_backend import FOR_CPU, OpenVinoBackend
-from engines.pipeline import AUDIO_FEATURES, WEIGHTS
+from engines.openvino_backend import FOR_CPU
+from engines.pipeline import WEIGHTS
 from engines.plan_files import NoPlan, Precision, plan_folder
+from engines.portrait_step import PortraitStep
+from engines.speech_step import SpeechStep
 from engines.tensorrt_backend import TensorRt, TensorRtBackend
 
 PEAKS: Final = {
@@ -112,38 +112,46 @@ def networks(
 
 def speech(backend: TensorRtBackend, repeats: int) -> Iterator[str]:
     """A row for every bucket of `SpeechStep`."""
-    ear = AudioFeatures(OpenVinoBackend("f32").load(WEIGHTS / AUDIO_FEATURES))
-    silence = ear.start()
-    step = SpeechStep(backend, WEIGHTS, silence, 80, max(BUCKETS))
-    slots = [step.join() for _ in range(step.largest)]
-    kept = sum(state.nbytes for state in silence.tensors.values()) + 16 * 9 * 4
+    step = SpeechStep(backend, WEIGHTS, max(BUCKETS))
+    ears = [step.open(80) for _ in range(step.largest)]
     sound = np.random.default_rng(0).normal(0, 0.05, (step.largest, 640)).astype(np.float32)
-    yield from tick("sound to lips", backend, slots, lambda n: step.hear(slots[:n], sound[:n]), kept, repeats)
+
+    def run(count: int) -> object:
+        return step.hear(ears[:count], sound[:count])
+
+    yield from tick("sound to lips", backend, step.buckets, run, step.slot_bytes, repeats)
 
 
 def portrait(backend: TensorRtBackend, models: Path, family: str, repeats: int) -> Iterator[str]:
     """A row for every bucket of `PortraitStep`."""
-    warping, generator = (models / f"{family}_{name}.onnx" for name in ("warping", "generator"))
+    warping, generator, stitching = (models / f"{family}_{name}.onnx" for name in ("warping", "generator", "stitching"))
     if not warping.exists():
         return
     shapes = Graph.read(warping).inputs
-    step = PortraitStep(backend, warping, generator, slots=4)
+    step = PortraitStep(backend, warping, generator, stitching if stitching.exists() else None, slots=4)
     rng = np.random.default_rng(0)
     volume = rng.normal(0, 1, shapes["volume"]).astype(np.float32)
-    home = [step.keep(volume) for _ in range(4)]
+    points = rng.uniform(-0.5, 0.5, shapes["driving"][1:]).astype(np.float32)
+    home = [step.keep(volume, points, points) for _ in range(4)]
     slots = [home[index % 4] for index in range(step.largest)]
-    points = rng.uniform(-0.5, 0.5, (step.largest, *shapes["driving"][1:])).astype(np.float32)
-    title = f"{family}: keypoints to planes"
-    yield from tick(
-        title, backend, slots, lambda n: step.draw(slots[:n], points[:n], points[:n]), volume.nbytes, repeats
-    )
+    still = np.concatenate([np.eye(3).ravel(), np.zeros(3), [1], np.zeros(points.size)]).astype(np.float32)
+    moves = np.stack([still] * step.largest)
+
+    def run(count: int) -> object:
+        return step.draw(slots[:count], moves[:count])
+
+    yield from tick(f"{family}: motion to planes", backend, step.buckets, run, step.slot_bytes, repeats)
 
 
 def tick(
-    title: str, backend: TensorRtBackend, slots: Sequence[int], run: Callable[[int], object], kept: int, repeats: int
+    title: str,
+    backend: TensorRtBackend,
+    buckets: tuple[int, ...],
+    run: Callable[[int], object],
+    kept: int,
+    repeats: int,
 ) -> Iterator[str]:
     """A row for every bucket, and the sessions that the p99 of all of them lets in."""
-    buckets = tuple(rows for rows in BUCKETS if rows <= len(slots))
     slow = []
     for rows in buckets:
         p50, p99 = measure(partial(run, rows), repeats)

@@ -16,7 +16,14 @@ HISTORY: Final = 16
 FEATURES_PER_FRAME: Final = 2
 LOOKAHEADS_MS: Final = (0, 80, 160)
 """What the network has a head for, in the order of its output's rows."""
-_FRAME_MS: Final = 40
+FRAME_MS: Final = 40
+
+
+def lookahead_row(lookahead_ms: int) -> int:
+    """The row of the network's output that speaks of this lookahead. Raises ValueError if there is none."""
+    if lookahead_ms not in LOOKAHEADS_MS:
+        raise ValueError(f"lookahead must be one of {LOOKAHEADS_MS} ms, not {lookahead_ms}")
+    return LOOKAHEADS_MS.index(lookahead_ms)
 
 
 class ExpressionHistory:
@@ -49,8 +56,7 @@ class Audio2Exp:
     """
 
     def __init__(self, network: Network, lookahead_ms: int = 80) -> None:
-        if lookahead_ms not in LOOKAHEADS_MS:
-            raise ValueError(f"lookahead must be one of {LOOKAHEADS_MS} ms, not {lookahead_ms}")
+        self._row = lookahead_row(lookahead_ms)
         shapes = dict(network.inputs)
         if shapes.get("history") != (1, HISTORY, LIP_SIZE) or set(shapes) != {"features", "history"}:
             raise ValueError(
@@ -58,9 +64,8 @@ class Audio2Exp:
                 f"{shapes}: export it again with `python -m build_trt.export audio`"
             )
         self._network = network
-        self._row = LOOKAHEADS_MS.index(lookahead_ms)
         self._features = shapes["features"][1:]
-        self.lookahead_frames = lookahead_ms // _FRAME_MS
+        self.lookahead_frames = lookahead_ms // FRAME_MS
 
     def start(self) -> ExpressionHistory:
         """A face that has been at rest."""

@@ -7,18 +7,19 @@ behind the voice, where our own networks are 80 ms. Head, eyes and emotion stay 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from engines.avatar import Avatar
-from engines.backend import Backend, Network
+from engines.backend import Network
 from engines.drawing import Drawing
+from engines.ears import Ears
 from engines.expression import EXPRESSION_NAMES, FloatArray
 from engines.hubert import StreamingHubert, Window
-from engines.media import FRAME_TICKS, AudioChunk, Motion, MotionFrame, Voice
+from engines.media import FRAME_TICKS, Motion, MotionFrame, Speech, Voice
 from engines.pipeline import Engine, Pipeline
 
 FEATURES: Final = 18
@@ -43,25 +44,26 @@ def without_speech(motion: Motion) -> Motion:
 
 
 class ControlTalkLips:
-    """The network `audio` (1, 18, 1024), `exp` (1, K, 3) -> `bias` (1, K, 3). For one thread at a time.
+    """The network `audio` (n, 18, 1024), `exp` (n, K, 3) -> `bias` (n, K, 3). For one thread at a time.
 
     `silence` float32 (18, 1024): what HuBERT makes of silence, which shuts the mouth before speech opens it.
     """
 
     def __init__(self, network: Network, silence: FloatArray) -> None:
         self._network, self._silence = network, silence
-        self._closed: dict[bytes, FloatArray] = {}
 
-    def speak(self, exp: FloatArray, voice: Voice) -> FloatArray:
-        """A source's expression `exp` (K, 3), saying what is heard."""
-        key = exp.tobytes()
-        if key not in self._closed:
-            self._closed = {key: exp + self._bias(self._silence, exp)}  # a session shows one face at a time
-        closed = self._closed[key]
-        return np.asarray(closed + np.float32(ALPHA * voice.alpha) * self._bias(voice.features, closed), np.float32)
+    def shut(self, exp: FloatArray) -> FloatArray:
+        """A source's expression (K, 3) with the mouth shut."""
+        return np.asarray(exp + self._bias(self._silence[None], exp[None])[0], np.float32)
 
-    def _bias(self, heard: FloatArray, exp: FloatArray) -> FloatArray:
-        bias: FloatArray = self._network.run({"audio": heard[None], "exp": exp[None]})["bias"][0]
+    def speak(self, exps: FloatArray, voices: Sequence[Voice]) -> FloatArray:
+        """Expressions (n, K, 3) with shut mouths, saying what is heard."""
+        alphas = np.array([ALPHA * voice.alpha for voice in voices], np.float32)
+        bias = self._bias(np.stack([voice.features for voice in voices]), exps)
+        return np.asarray(exps + alphas[:, None, None] * bias, np.float32)
+
+    def _bias(self, heard: FloatArray, exps: FloatArray) -> FloatArray:
+        bias: FloatArray = self._network.run({"audio": heard, "exp": exps})["bias"]
         return bias
 
 
@@ -71,36 +73,38 @@ def behind(window: Window) -> int:
     return _FRAMES - 1 + window.future + window.present - 1
 
 
+MakeHubert = Callable[[], StreamingHubert]
+"""Makes a stream's ear; the networks are those of all."""
+
+
 class ControlTalkPipeline(Pipeline):
     """A pipeline whose frames wait until HuBERT has heard enough of their future.
 
-    What it is given of the voice stands in `_ahead`, whose first row is number `_first`; row k is about the 20 ms
+    What it is given of the voice stands in `_ahead`, whose first row is number `_first_ahead`; row k is about the 20 ms
     that begin k hops after the beginning, less what HuBERT lags behind.
     """
 
     def __init__(
         self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int, hubert: StreamingHubert, silence: FloatArray
     ) -> None:
+        super().__init__(engine, avatar, seed, lookahead_ms)
         self._hubert, self._nothing = hubert, silence[:1]
         self._waiting: deque[MotionFrame] = deque()
-        super().__init__(engine, avatar, seed, lookahead_ms)
         self._behind = behind(hubert.window)
         self._delay = self._behind - self.lookahead_ticks // FRAME_TICKS
         self.lookahead_ticks = self._behind * FRAME_TICKS
+        self._listen()
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _listen(self) -> None:
         self._state = self._hubert.start()
-        self._first = -2 * behind(self._hubert.window)
-        self._ahead = np.repeat(self._nothing, -self._first, axis=0)
+        self._first_ahead = -2 * behind(self._hubert.window)
+        self._ahead = np.repeat(self._nothing, -self._first_ahead, axis=0)
         self._frames = 0
 
-    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
-        """See `Pipeline.hear`; the first frames fill up the delay."""
-        if chunk.epoch != self.epoch:
-            return None
-        moved = super().hear(chunk)
-        features, self._state = self._hubert.hear(self._state, chunk.pcm.astype(np.float32) / np.float32(32768))
+    def move(self, speech: Speech, bias: FloatArray) -> MotionFrame | None:
+        """See `Pipeline.move`; the first frames fill up the delay."""
+        moved = super().move(speech, bias)
+        features, self._state = self._hubert.hear(self._state, speech.pcm)
         self._ahead = np.concatenate([self._ahead, features])
         if moved is None:
             return None
@@ -108,8 +112,8 @@ class ControlTalkPipeline(Pipeline):
         frame, self._frames = self._frames - self._behind, self._frames + 1
         if len(self._waiting) <= self._delay:
             return None
-        used = 2 * (frame + self._hubert.window.future) - self._first
-        self._ahead, self._first = self._ahead[used:], self._first + used
+        used = 2 * (frame + self._hubert.window.future) - self._first_ahead
+        self._ahead, self._first_ahead = self._ahead[used:], self._first_ahead + used
         ready = self._waiting.popleft()
         voice = Voice(self._ahead[:FEATURES], self.controls.alpha)
         return replace(ready, motion=replace(ready.motion, voice=voice))
@@ -117,14 +121,15 @@ class ControlTalkPipeline(Pipeline):
     def interrupt(self, epoch: int) -> None:
         """Forget the voice; the frames that wait for theirs get silence."""
         super().interrupt(epoch)
+        self._listen()
         self._waiting = deque(replace(moved, epoch=epoch) for moved in self._waiting)
 
 
 class ControlTalkEngine(Engine):
     """An `Engine` that opens such pipelines. `load` makes a HuBERT of its own for each of them."""
 
-    def __init__(self, backend: Backend, drawing: Drawing, load: Callable[[], StreamingHubert]) -> None:
-        super().__init__(backend, drawing=drawing)
+    def __init__(self, ears: Ears, drawing: Drawing, load: MakeHubert) -> None:
+        super().__init__(ears, drawing)
         self._load = load
         self.silence_heard = silence_features(load())
 

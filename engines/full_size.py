@@ -1,14 +1,14 @@
 """The full-size networks as an engine: our voice, motion and controls in front, their renderer behind.
 
-drawing = full_size_drawing(LIVE_PORTRAIT, OpenVinoBackend("f32"), models)
-engine = Engine(OpenVinoBackend(), drawing=drawing)
+drawing = full_size_drawing(LIVE_PORTRAIT, OpenVinoBackend("f32"), models, transfer)
+engine = Engine(OwnEars(OpenVinoBackend(), WEIGHTS), drawing)
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
@@ -20,8 +20,10 @@ from engines.control_talk import ControlTalkLips
 from engines.drawing import Drawing
 from engines.expression import FloatArray
 from engines.expression_transfer import Draw, ExpressionTransfer, poses_to_show
-from engines.keypoint_renderer import Family, KeypointEncoder, KeypointRenderer, KeypointSource, Looker
-from engines.media import FRAME_SIZE, MotionFrame, VideoFrame
+from engines.keypoint_face import Faces
+from engines.keypoint_renderer import Family, KeypointEncoder, KeypointRenderer, KeypointSource, Looker, Mover
+from engines.media import FRAME_SIZE, Motion, MotionFrame, VideoFrame
+from engines.pipeline import Pipeline
 from engines.source_cache import SourceCache
 
 ACTORS: Final = 4
@@ -31,17 +33,22 @@ Progress = Callable[[float], None]
 """Told the share done, 0 to 1."""
 
 
+MakeLips = Callable[[], ControlTalkLips | None]
+"""Makes lips for one thread, if the family has any of its own."""
+
+
+def full_size_sources(family: Family, backend: Backend, models: Path, lips: MakeLips) -> SourceCache[KeypointSource]:
+    """What `family` sees in avatars. Raises `FileNotFoundError` when its networks were not built."""
+    return SourceCache(KeypointEncoder(family, backend, models, lips()))
+
+
 def full_size_drawing(
-    family: Family,
-    backend: Backend,
-    models: Path,
-    transfer: ExpressionTransfer,
-    lips: Callable[[], ControlTalkLips | None] = lambda: None,
+    family: Family, backend: Backend, models: Path, transfer: ExpressionTransfer, lips: MakeLips = lambda: None
 ) -> Drawing:
-    """What an `Engine` needs to draw with `family`; `lips` makes those of one renderer, if it has any. Raises
-    `FileNotFoundError` when its networks were not built."""
-    sources = SourceCache(KeypointEncoder(family, backend, models))
-    return Drawing(sources, lambda: KeypointRenderer(family, backend, models, transfer, lips()))
+    """What an `Engine` needs to draw with `family`, face by face. Raises `FileNotFoundError` when its networks were not
+    built."""
+    sources = full_size_sources(family, backend, models, lips)
+    return Drawing(sources, lambda: KeypointRenderer(family, backend, models, Mover(transfer, lips())))
 
 
 def family_transfer(
@@ -74,62 +81,74 @@ def _actor(drawing: Drawing, avatar: Avatar) -> Draw:
 
 
 class Step(Protocol):
-    """What draws for many at once: `engines.gpu_steps.PortraitStep`."""
+    """What draws for many at once: `engines.portrait_step.PortraitStep`."""
 
-    def keep(self, volume: FloatArray) -> int: ...
+    def keep(self, volume: FloatArray, canonical: FloatArray, keypoints: FloatArray) -> int: ...
     def drop(self, slot: int) -> None: ...
-    def draw(self, slots: Sequence[int], source: FloatArray, driving: FloatArray) -> NDArray[np.uint8]: ...
+    def draw(self, slots: Sequence[int], moves: FloatArray) -> NDArray[np.uint8]: ...
 
 
 class Gallery:
     """Draws the pictures of many sessions in one step on the GPU, whose memory holds the sources shown last."""
 
-    def __init__(self, drawing: Drawing, step: Step, places: int) -> None:
-        renderer = drawing.open()
-        assert isinstance(renderer, KeypointRenderer)
-        self._sources, self._renderer, self._step, self._places = drawing.sources, renderer, step, places
-        self._slots: OrderedDict[str, int] = OrderedDict()
+    def __init__(self, faces: Faces, mover: Mover, step: Step, places: int) -> None:
+        self._faces, self._mover, self._step, self._places = faces, mover, step, places
+        self._slots: OrderedDict[KeypointSource, int] = OrderedDict()
         self._drawing = threading.Lock()
 
-    def draw_all(self, work: Sequence[tuple[Any, MotionFrame]]) -> list[VideoFrame]:
+    def draw_all(self, work: Sequence[tuple[Pipeline, MotionFrame]]) -> list[VideoFrame]:
         """A frame for every pipeline and its motion (see `engines.workers.perform_together`)."""
-        with self._drawing:
-            avatars = [pipeline.avatar for pipeline, _ in work]
-            sources: list[KeypointSource] = [self._sources.get(avatar) for avatar in avatars]
-            driving = [
-                self._renderer.drive(source, moved.motion) for source, (_, moved) in zip(sources, work, strict=True)
-            ]
-            slots = self._hang({avatar.content_hash: source for avatar, source in zip(avatars, sources, strict=True)})
-            planes = self._step.draw(
-                [slots[avatar.content_hash] for avatar in avatars],
-                np.stack([source.keypoints for source in sources]),
-                np.stack(driving),
-            )
+        sources = [pipeline.source(moved) for pipeline, moved in work]
+        planes = self.draw(sources, [moved.motion for _, moved in work])
         return [
-            VideoFrame(_shown(one, pipeline.scene), moved.media_time, moved.epoch, moved.motion)
-            for one, (pipeline, moved) in zip(planes, work, strict=True)
+            VideoFrame(each, moved.media_time, moved.epoch, moved.motion)
+            if pipeline.scene is None and each.shape[1] == FRAME_SIZE
+            else pipeline.show(_picture(each), moved)
+            for each, (pipeline, moved) in zip(planes, work, strict=True)
         ]
 
-    def _hang(self, wanted: dict[str, KeypointSource]) -> dict[str, int]:
+    def draw(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> NDArray[np.uint8]:
+        """I420 planes uint8 (n, 3/2 S, S), as large as the generator paints."""
+        with self._drawing:
+            moves = np.stack([self._faces.move(face) for face in self._mover(sources, motions)])
+            slots = self._hang(sources)
+            return self._step.draw([slots[source] for source in sources], moves)
+
+    def open(self) -> "Easel":
+        """A renderer for whoever draws alone: warming up, a film."""
+        return Easel(self)
+
+    def _hang(self, wanted: Sequence[KeypointSource]) -> dict[KeypointSource, int]:
         """Slots of all `wanted` sources; those that were not shown for the longest make room."""
-        for name in wanted:
-            if name in self._slots:
-                self._slots.move_to_end(name)
-        for name, source in wanted.items():
-            if name not in self._slots:
+        for source in wanted:
+            if source in self._slots:
+                self._slots.move_to_end(source)
+        for source in wanted:
+            if source not in self._slots:
                 if len(self._slots) == self._places:
                     self._step.drop(self._slots.popitem(last=False)[1])
-                self._slots[name] = self._step.keep(source.volume)
-        return {name: self._slots[name] for name in wanted}
+                self._slots[source] = self._step.keep(source.volume, source.face.kp, source.keypoints)
+        return {source: self._slots[source] for source in wanted}
 
 
-def _shown(planes: NDArray[np.uint8], scene: Any) -> NDArray[np.uint8]:
-    """I420 planes (S * 3 / 2, S) at the size of a frame, within the `scene` if there is one."""
-    if scene is None and planes.shape[1] == FRAME_SIZE:
-        return planes
+class Easel:
+    """A gallery with one picture: the networks are those of all."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+
+    def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
+        """RGB picture, uint8 (512, 512, 3)."""
+        return _picture(self._gallery.draw([source], [motion])[0])
+
+    def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
+        """The same as I420 planes, uint8 (768, 512)."""
+        return np.asarray(cv2.cvtColor(self.render(source, motion), cv2.COLOR_RGB2YUV_I420), np.uint8)
+
+
+def _picture(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """I420 planes (3/2 S, S) as RGB uint8 (512, 512, 3)."""
     picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
     if picture.shape[0] != FRAME_SIZE:
         picture = cv2.resize(picture, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_CUBIC)
-    if scene is not None:
-        return np.asarray(scene.step(picture), np.uint8)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+    return np.asarray(picture, np.uint8)

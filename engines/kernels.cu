@@ -7,16 +7,6 @@
 
 typedef unsigned char byte;
 
-#ifdef __CUDACC__
-__device__ __forceinline__ float widen(unsigned short half) {
-    float value;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
-    return value;
-}
-#endif
-
-__device__ __forceinline__ float widen(float value) { return value; }
-
 __device__ __forceinline__ int index_x() { return blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ int index_y() { return blockIdx.y * blockDim.y + threadIdx.y; }
 
@@ -37,15 +27,17 @@ extern "C" __global__ void scatter_rows(uint4* table, const int* slots, const ui
 // Rings of past expressions: ring (slots, length, width), heads (slots): where each ring's oldest entry is. The heads lie
 // in device memory because a captured graph repeats its arguments as they were.
 
-// Let `values`, `width` of them every `stride` from one row to the next, take the place of the oldest entries. One thread
-// a row.
+// Let each row's chosen one of `choices` values, `width` of them, take the place of the oldest entry: values (rows,
+// choices, width), chosen (rows). One thread a row.
 extern "C" __global__ void ring_push(
-    float* ring, int* heads, const int* slots, const float* values, int rows, int stride, int length, int width) {
+    float* ring, int* heads, const int* slots, const float* values, const int* chosen, int rows, int choices, int length,
+    int width) {
     const int row = index_x();
     if (row >= rows || slots[row] < 0) return;
     const int slot = slots[row], head = heads[slot];
     float* entry = ring + ((long long)slot * length + head) * width;
-    for (int i = 0; i < width; ++i) entry[i] = values[(long long)row * stride + i];
+    const float* value = values + ((long long)row * choices + chosen[row]) * width;
+    for (int i = 0; i < width; ++i) entry[i] = value[i];
     heads[slot] = (head + 1) % length;
 }
 
@@ -70,34 +62,38 @@ extern "C" __global__ void ring_reset(
 
 // --- Keypoints ------------------------------------------------------------------------------------------------------
 
-// All (rows, count, 3) but rotation (rows, 3, 3), t (rows, 3), scale (rows). Grid: x over rows * count.
-
-// LivePortrait: scale * (canonical @ rotation + exp) + t, without t's depth.
-extern "C" __global__ void keypoints_live_portrait(
-    const float* canonical, const float* rotation, const float* exp, const float* t, const float* scale, float* keypoints,
-    int rows, int count) {
+// Where the motion puts the keypoints of the sources: scale * (canonical @ rotation + exp) + t.
+// faces (rows, stride): the person's own keypoints (count, 3), and where they are in the source (count, 3).
+// moves (rows, 13 + 3 * count): rotation (3, 3), t (3), scale, exp (count, 3).
+// source, driving (rows, count, 3): what the warping takes. both (rows, 2, count, 3): what the stitching takes, or null.
+// Grid: x over rows * count.
+extern "C" __global__ void place_keypoints(
+    const float* faces, const float* moves, float* source, float* driving, float* both, int rows, int count, int stride) {
     const int i = index_x();
     if (i >= rows * count) return;
-    const int row = i / count;
-    const float *k = canonical + 3 * i, *r = rotation + 9 * row;
+    const int row = i / count, at = 3 * (i % count);
+    const float *own = faces + (long long)row * stride + at, *move = moves + (long long)row * (13 + 3 * count);
     for (int axis = 0; axis < 3; ++axis) {
-        const float turned = k[0] * r[axis] + k[1] * r[3 + axis] + k[2] * r[6 + axis];
-        const float shift = axis < 2 ? t[3 * row + axis] : 0.0f;
-        keypoints[3 * i + axis] = scale[row] * (turned + exp[3 * i + axis]) + shift;
+        const float turned = own[0] * move[axis] + own[1] * move[3 + axis] + own[2] * move[6 + axis];
+        const float there = move[12] * (turned + move[13 + at + axis]) + move[9 + axis];
+        const float here = own[3 * count + axis];
+        source[3 * i + axis] = here;
+        driving[3 * i + axis] = there;
+        if (both) {
+            both[6 * row * count + at + axis] = here;
+            both[(6 * row + 3) * count + at + axis] = there;
+        }
     }
 }
 
-// face-vid2vid: rotation @ canonical + t + exp.
-extern "C" __global__ void keypoints_face_vid2vid(
-    const float* canonical, const float* rotation, const float* exp, const float* t, float* keypoints, int rows,
-    int count) {
+// Mend the keypoints by what the stitching says: offsets (rows, 3 * count + 2), one for each, and x and y for all.
+extern "C" __global__ void stitch_keypoints(const float* offsets, float* driving, int rows, int count) {
     const int i = index_x();
     if (i >= rows * count) return;
-    const int row = i / count;
-    const float *k = canonical + 3 * i, *r = rotation + 9 * row;
+    const float* own = offsets + (long long)(i / count) * (3 * count + 2);
     for (int axis = 0; axis < 3; ++axis) {
-        const float turned = r[3 * axis] * k[0] + r[3 * axis + 1] * k[1] + r[3 * axis + 2] * k[2];
-        keypoints[3 * i + axis] = turned + t[3 * row + axis] + exp[3 * i + axis];
+        const float shift = axis < 2 ? own[3 * count + axis] : 0.0f;
+        driving[3 * i + axis] += own[3 * (i % count) + axis] + shift;
     }
 }
 
@@ -122,28 +118,19 @@ __device__ __forceinline__ void write_i420(
 }
 
 // picture (rows, 3, height, width) in 0..1 to planes (rows, height * 3 / 2, width). Grid: x, y over 2 x 2 pixels, z rows.
-template <typename Number>
-__device__ __forceinline__ void to_i420(const Number* picture, byte* planes, int height, int width) {
+extern "C" __global__ void i420(const float* picture, byte* planes, int height, int width) {
     const int x = 2 * index_x(), y = 2 * index_y();
     if (x >= width || y >= height) return;
     const long long area = (long long)height * width;
-    const Number* own = picture + blockIdx.z * 3 * area;
+    const float* own = picture + blockIdx.z * 3 * area;
     int red[4], green[4], blue[4];
     for (int i = 0; i < 4; ++i) {
         const long long at = (long long)(y + i / 2) * width + x + i % 2;
-        red[i] = level(widen(own[at]));
-        green[i] = level(widen(own[area + at]));
-        blue[i] = level(widen(own[2 * area + at]));
+        red[i] = level(own[at]);
+        green[i] = level(own[area + at]);
+        blue[i] = level(own[2 * area + at]);
     }
     write_i420(red, green, blue, planes + blockIdx.z * (area + area / 2), x, y, height, width);
-}
-
-extern "C" __global__ void i420_of_single(const float* picture, byte* planes, int height, int width) {
-    to_i420(picture, planes, height, width);
-}
-
-extern "C" __global__ void i420_of_half(const unsigned short* picture, byte* planes, int height, int width) {
-    to_i420(picture, planes, height, width);
 }
 
 // The same of a frame in bytes, (height, width, 3). Grid: x, y over 2 x 2 pixels.

@@ -16,10 +16,9 @@ NAMES: Final = (
     "ring_push",
     "ring_window",
     "ring_reset",
-    "keypoints_live_portrait",
-    "keypoints_face_vid2vid",
-    "i420_of_single",
-    "i420_of_half",
+    "place_keypoints",
+    "stitch_keypoints",
+    "i420",
     "i420_of_bytes",
     "paste_back",
 )
@@ -84,13 +83,14 @@ class Kernels:
         heads: Address,
         slots: Address,
         values: Address,
+        chosen: Address,
         rows: int,
-        stride: int,
+        choices: int,
         size: tuple[int, int],
     ) -> None:
-        """Values into the rings, each row's `stride` floats after the last; `size`: length and width of a ring."""
-        numbers = (np.int32(rows), np.int32(stride), np.int32(size[0]), np.int32(size[1]))
-        self._launch(stream, "ring_push", _line(rows), (_LINE, 1, 1), ring, heads, slots, values, *numbers)
+        """The `chosen` of each row's values (rows, choices, width) into its ring; `size`: a ring's length and width."""
+        addresses = ring, heads, slots, values, chosen
+        self._launch(stream, "ring_push", _line(rows), (_LINE, 1, 1), *addresses, *_numbers(rows, choices, *size))
 
     def ring_window(
         self,
@@ -121,44 +121,32 @@ class Kernels:
         numbers = (np.int32(rows), np.int32(size[0]), np.int32(size[1]))
         self._launch(stream, "ring_reset", _line(rows), (_LINE, 1, 1), ring, heads, slots, rest, *numbers)
 
-    def keypoints_live_portrait(
+    def place_keypoints(
         self,
         stream: Any,
-        canonical: Address,
-        rotation: Address,
-        exp: Address,
-        t: Address,
-        scale: Address,
-        keypoints: Address,
+        faces: Address,
+        moves: Address,
+        source: Address,
+        driving: Address,
+        both: Address,
         rows: int,
         count: int,
+        stride: int,
     ) -> None:
-        """scale * (canonical @ rotation + exp) + (t_x, t_y, 0): (rows, count, 3)."""
-        arguments = (canonical, rotation, exp, t, scale, keypoints, np.int32(rows), np.int32(count))
-        self._launch(stream, "keypoints_live_portrait", _line(rows * count), (_LINE, 1, 1), *arguments)
+        """Keypoints of the sources, and where the moves put them: (rows, count, 3) each. `both` takes them side by side
+        unless it is 0; `stride`: numbers from one face to the next."""
+        addresses, numbers = (faces, moves, source, driving, both), _numbers(rows, count, stride)
+        self._launch(stream, "place_keypoints", _line(rows * count), (_LINE, 1, 1), *addresses, *numbers)
 
-    def keypoints_face_vid2vid(
-        self,
-        stream: Any,
-        canonical: Address,
-        rotation: Address,
-        exp: Address,
-        t: Address,
-        keypoints: Address,
-        rows: int,
-        count: int,
-    ) -> None:
-        """rotation @ canonical + t + exp: (rows, count, 3)."""
-        arguments = (canonical, rotation, exp, t, keypoints, np.int32(rows), np.int32(count))
-        self._launch(stream, "keypoints_face_vid2vid", _line(rows * count), (_LINE, 1, 1), *arguments)
+    def stitch_keypoints(self, stream: Any, offsets: Address, driving: Address, rows: int, count: int) -> None:
+        """Keypoints (rows, count, 3) moved by offsets (rows, 3 count + 2): one for each, and x and y for all."""
+        numbers = _numbers(rows, count)
+        self._launch(stream, "stitch_keypoints", _line(rows * count), (_LINE, 1, 1), offsets, driving, *numbers)
 
-    def i420(
-        self, stream: Any, picture: Address, planes: Address, rows: int, height: int, width: int, half: bool = False
-    ) -> None:
+    def i420(self, stream: Any, picture: Address, planes: Address, rows: int, height: int, width: int) -> None:
         """Pictures (rows, 3, height, width) in 0..1 to planes (rows, 3/2 height, width); even lengths."""
-        name = "i420_of_half" if half else "i420_of_single"
         grid = _tiles(width // 2, height // 2, rows)
-        self._launch(stream, name, grid, (_TILE, _TILE, 1), picture, planes, np.int32(height), np.int32(width))
+        self._launch(stream, "i420", grid, (_TILE, _TILE, 1), picture, planes, np.int32(height), np.int32(width))
 
     def i420_of_bytes(self, stream: Any, frame: Address, planes: Address, height: int, width: int) -> None:
         """A frame uint8 (height, width, 3) to planes (3/2 height, width); even lengths."""
@@ -182,6 +170,10 @@ class Kernels:
         grid = _tiles(box[2], box[3])
         arguments = (picture, mask, np.int32(size), to_picture, background, frame, np.int32(width))
         self._launch(stream, "paste_back", grid, (_TILE, _TILE, 1), *arguments, *map(np.int32, box))
+
+
+def _numbers(*values: int) -> list[np.int32]:
+    return [np.int32(value) for value in values]
 
 
 def _words(row_bytes: int) -> int:

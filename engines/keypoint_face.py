@@ -2,6 +2,7 @@
 LivePortrait (arXiv 2407.03168), whose published weights know the formulas exactly as they stand here."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,8 @@ from engines.expression import FloatArray
 
 BIN_DEGREES: Final = 3.0
 """Angles are told by classes of as many degrees."""
+MOVE_SIZE: Final = 9 + 3 + 1
+"""Numbers of a `Faces.move` before the expression."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,40 @@ class KeypointFace:
         return KeypointFace(vector[:3], vector[3:6], math.exp(vector[6]), vector[7:].reshape(-1, 3), self.kp)
 
 
+class Faces(ABC):
+    """How a family tells a face: keypoints are s (kp R + exp) + T."""
+
+    keypoint_count: int
+
+    @abstractmethod
+    def decode(self, outputs: Mapping[str, NDArray[Any]]) -> KeypointFace:
+        """What its networks said of one picture."""
+
+    @abstractmethod
+    def rotation(self, face: KeypointFace) -> FloatArray:
+        """R, float32 (3, 3)."""
+
+    @abstractmethod
+    def shift(self, face: KeypointFace) -> FloatArray:
+        """T, float32 (3,)."""
+
+    def size(self, face: KeypointFace) -> float:
+        """s."""
+        return face.scale
+
+    def keypoints(self, face: KeypointFace) -> FloatArray:
+        """Where the keypoints are in the picture, float32 (K, 3)."""
+        return np.asarray(self.size(face) * (face.kp @ self.rotation(face) + face.exp) + self.shift(face), np.float32)
+
+    def move(self, face: KeypointFace) -> FloatArray:
+        """All but the person, as the GPU places keypoints by it: R, T, s, exp; float32 (MOVE_SIZE + 3 K,)."""
+        size = np.array([self.size(face)], np.float32)
+        return np.concatenate([self.rotation(face).ravel(), self.shift(face), size, face.exp.ravel()])
+
+
 @dataclass(frozen=True)
-class LivePortraitFaces:
-    """LivePortrait: x = scale (kp R + exp) + (tx, ty, 0), R = (Rz Ry Rx)^T, 21 keypoints."""
+class LivePortraitFaces(Faces):
+    """LivePortrait: R = (Rz Ry Rx)^T, T = (tx, ty, 0), 21 keypoints."""
 
     keypoint_count: int = 21
     first_degrees: float = 97.5
@@ -55,16 +89,19 @@ class LivePortraitFaces:
             _copied(outputs["kp"], -1, 3),
         )
 
-    def keypoints(self, face: KeypointFace) -> FloatArray:
-        """Where the keypoints are in the picture, float32 (21, 3)."""
+    def rotation(self, face: KeypointFace) -> FloatArray:
+        """See `Faces.rotation`."""
         x, y, z = _about_axes(face.angles * np.float32(math.pi / 180))
-        flat = face.t * np.array([1, 1, 0], np.float32)  # the scale already says how near it is
-        return np.asarray(face.scale * (face.kp @ (z @ y @ x).T + face.exp) + flat, np.float32)
+        return np.asarray((z @ y @ x).T, np.float32)
+
+    def shift(self, face: KeypointFace) -> FloatArray:
+        """See `Faces.shift`."""
+        return face.t * np.array([1, 1, 0], np.float32)  # the scale already says how near it is
 
 
 @dataclass(frozen=True)
-class FaceVid2VidFaces:
-    """face-vid2vid: x = R kp + t + exp, R = Rx Ry Rz, 15 keypoints, no scale."""
+class FaceVid2VidFaces(Faces):
+    """face-vid2vid: R = (Rx Ry Rz)^T, T = t, 15 keypoints, no scale."""
 
     keypoint_count: int = 15
     first_degrees: float = 99.0
@@ -82,13 +119,18 @@ class FaceVid2VidFaces:
             _copied(outputs["canonical"], -1, 3),
         )
 
-    def keypoints(self, face: KeypointFace) -> FloatArray:
-        """Where the keypoints are in the picture, float32 (15, 3)."""
+    def rotation(self, face: KeypointFace) -> FloatArray:
+        """See `Faces.rotation`."""
         x, y, z = _about_axes(face.angles / np.float32(180) * np.float32(self.pi))
-        return np.asarray(face.kp @ (x @ y @ z).T + face.t + face.exp, np.float32)
+        return np.asarray((x @ y @ z).T, np.float32)
 
+    def shift(self, face: KeypointFace) -> FloatArray:
+        """See `Faces.shift`."""
+        return face.t
 
-Faces = LivePortraitFaces | FaceVid2VidFaces
+    def size(self, face: KeypointFace) -> float:
+        """See `Faces.size`."""
+        return 1.0
 
 
 def _angles(outputs: Mapping[str, NDArray[Any]], first: float) -> FloatArray:

@@ -4,6 +4,7 @@ Once per avatar its picture becomes a volume of features and a `KeypointFace`. P
 face (`engines.expression_transfer`), its keypoints say where the volume goes, and the generator paints it.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar
 from engines.backend import Backend, Network
+from engines.clip import ClipFrame
 from engines.control_talk import ControlTalkLips, without_speech
 from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
@@ -42,14 +44,16 @@ LIVE_PORTRAIT: Final = Family("live_portrait", LivePortraitFaces(), ("motion",),
 FACE_VID2VID: Final = Family("face_vid2vid", FaceVid2VidFaces(), ("pose", "detector"), stitches=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeypointSource:
-    """What is computed once per avatar: features float32 (1, 32, 16, 64, 64), the face, and where its keypoints are in
-    the picture, (K, 3)."""
+    """What is computed once per avatar: features float32 (1, 32, 16, 64, 64), the face that motions move, and where its
+    keypoints are in the picture, (K, 3). `opening` float32 (EXPRESSION_SIZE,) is how far the mouth stands open in it, of
+    a clip's frame."""
 
     volume: FloatArray
     face: KeypointFace
     keypoints: FloatArray
+    opening: FloatArray | None = None
 
 
 class Looker:
@@ -69,44 +73,70 @@ class Looker:
 
 
 class KeypointEncoder:
-    """The networks that look at an avatar once. For one thread at a time."""
+    """The networks that look at an avatar once, and at every frame of a clip. `lips`, if given, shut its mouth."""
 
-    def __init__(self, family: Family, backend: Backend, models: Path) -> None:
+    def __init__(self, family: Family, backend: Backend, models: Path, lips: ControlTalkLips | None = None) -> None:
         self._look = Looker(family, backend, models)
         self._appearance = family.load(backend, models, "appearance")
-        self._faces = family.faces
+        self._faces, self._lips = family.faces, lips
+        self._looking = threading.Lock()
 
     def __call__(self, avatar: Avatar) -> KeypointSource:
         """Encode an avatar."""
-        face = self._look(avatar.picture)
-        volume = self._appearance.run({"picture": encoder_input(avatar.picture)})["volume"].copy()
-        return KeypointSource(volume, face, self._faces.keypoints(face))
+        with self._looking:
+            return self._encode(avatar.picture)
+
+    def follow(self, still: KeypointSource, frame: ClipFrame) -> KeypointSource:
+        """Encode a frame of a clip, whose mouth is shut before anything is said."""
+        with self._looking:
+            source = self._encode(frame.picture)
+        return source if self._lips is not None else replace(source, opening=frame.opening)
+
+    def _encode(self, picture: NDArray[np.uint8]) -> KeypointSource:
+        face = self._look(picture)
+        keypoints = self._faces.keypoints(face)
+        volume = self._appearance.run({"picture": encoder_input(picture)})["volume"].copy()
+        if self._lips is not None:
+            face = replace(face, exp=self._lips.shut(face.exp))
+        return KeypointSource(volume, face, keypoints)
+
+
+class Mover:
+    """Moves the faces of sources. For one thread at a time.
+
+    `lips`, if given, speak where a motion has a voice; their sources were encoded with the mouth shut.
+    """
+
+    def __init__(self, transfer: ExpressionTransfer, lips: ControlTalkLips | None = None) -> None:
+        self._transfer, self._lips = transfer, lips
+
+    def __call__(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> list[KeypointFace]:
+        """The face of each source in its motion; what the lips say of all is one batch."""
+        faces, motions = [source.face for source in sources], list(motions)
+        voices = {index: motion.voice for index, motion in enumerate(motions) if motion.voice is not None}
+        if self._lips is not None and voices:
+            said = self._lips.speak(np.stack([faces[index].exp for index in voices]), list(voices.values()))
+            for index, exp in zip(voices, said, strict=True):
+                faces[index], motions[index] = replace(faces[index], exp=exp), without_speech(motions[index])
+        changes = [self._transfer(motion) for motion in motions]
+        for change, source in zip(changes, sources, strict=True):
+            if source.opening is not None:
+                change -= self._transfer(Motion(source.opening))
+        return [face.moved(change) for face, change in zip(faces, changes, strict=True)]
 
 
 class KeypointRenderer:
-    """One request of every network, used by one thread at a time; it draws as many at once as the networks take.
+    """One request of every network, used by one thread at a time: how the CPU draws a face."""
 
-    `lips`, if given, speak where a motion has a voice.
-    """
-
-    def __init__(
-        self,
-        family: Family,
-        backend: Backend,
-        models: Path,
-        transfer: ExpressionTransfer,
-        lips: ControlTalkLips | None = None,
-    ) -> None:
-        self._faces, self._transfer, self._lips = family.faces, transfer, lips
+    def __init__(self, family: Family, backend: Backend, models: Path, mover: Mover) -> None:
+        self._faces, self._mover = family.faces, mover
         self._warping, self._generator = (family.load(backend, models, name) for name in ("warping", "generator"))
         self._stitching = family.load(backend, models, "stitching") if family.stitches else None
 
     def drive(self, source: KeypointSource, motion: Motion) -> FloatArray:
         """Where the motion puts the source's keypoints, float32 (K, 3)."""
-        face = source.face
-        if self._lips is not None and motion.voice is not None:
-            face, motion = replace(face, exp=self._lips.speak(face.exp, motion.voice)), without_speech(motion)
-        driven = self._faces.keypoints(face.moved(self._transfer(motion)))
+        (face,) = self._mover([source], [motion])
+        driven = self._faces.keypoints(face)
         if self._stitching is None:
             return driven
         both = np.concatenate([source.keypoints.ravel(), driven.ravel()])[None]
@@ -117,23 +147,13 @@ class KeypointRenderer:
 
     def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3)."""
-        return self.render_all([source], [motion])[0]
+        driving, here = self.drive(source, motion)[None], source.keypoints[None]
+        warped = self._warping.run({"volume": source.volume, "driving": driving, "source": here})
+        return large(self._generator.run({"features": warped["features"]})["picture"][0])
 
     def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (768, 512)."""
         return np.asarray(cv2.cvtColor(self.render(source, motion), cv2.COLOR_RGB2YUV_I420), np.uint8)
-
-    def render_all(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> list[NDArray[np.uint8]]:
-        """A picture for each source and its motion, in one batch."""
-        warped = self._warping.run(
-            {
-                "volume": np.concatenate([source.volume for source in sources]),
-                "driving": np.stack([self.drive(*pair) for pair in zip(sources, motions, strict=True)]),
-                "source": np.stack([source.keypoints for source in sources]),
-            }
-        )
-        pictures = self._generator.run({"features": warped["features"]})["picture"]
-        return [large(picture) for picture in pictures]
 
 
 def large(picture: FloatArray) -> NDArray[np.uint8]:

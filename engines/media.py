@@ -36,6 +36,14 @@ class AudioChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """A frame's voice: `pcm` float32 ``(640,)`` at `SPEECH_RATE`, full scale 1; `media_time` of its first sample."""
+
+    pcm: FloatArray
+    media_time: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeadPose:
     """Where the head is. Angles in radians, translation in decimetres (x to the model's left, y up, z forward).
 

@@ -1,25 +1,31 @@
 """The way of the data: audio chunk in, stamped frame out. Start reading here.
 
-    20 ms of voice -> AudioFeatures -> (every second chunk) Audio2Exp -> MotionComposer -> Renderer -> frame
+    20 ms of voice -> (every second chunk) Ears -> MotionComposer -> Renderer -> frame
 
 A frame shows the 40 ms of audio that end `lookahead_ticks` before the newest chunk: the networks hear that much of
 the future. There is no idle mode: silence runs the same way, and the face stays alive on it.
+
+Who hears and draws for many sessions at once goes the way in its parts: `Pipeline.take`, the ears, `Pipeline.move`, a
+gallery (`engines.full_size`, `engines.compact_gallery`), `Pipeline.show`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from engines.audio2exp import Audio2Exp
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.controls import Controls
 from engines.drawing import Drawing
 from engines.drive import UNDRIVEN, Drive
-from engines.features import CHUNK_SAMPLES, AudioFeatures, FeatureState
-from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, VideoFrame
+from engines.ears import Ears, OwnEars
+from engines.expression import FloatArray
+from engines.features import CHUNK_SAMPLES
+from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, Speech, VideoFrame
 from engines.motion import MotionComposer
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, SourceEncoder
@@ -27,15 +33,6 @@ from engines.scene import Scene
 from engines.source_cache import SourceCache
 
 WEIGHTS: Final = Path(__file__).parent / "assets" / "weights"
-AUDIO_FEATURES: Final = "audio_features.onnx"
-
-
-def _hear_silence(features: AudioFeatures) -> FeatureState:
-    """What the ear remembers after more silence than it can remember: a voice that begins is no surprise to it."""
-    state = features.start()
-    for _ in range(125):
-        _, state = features.step(state, np.zeros(CHUNK_SAMPLES, np.float32))
-    return state
 
 
 def compact_drawing(backend: Backend, weights: Path) -> Drawing:
@@ -44,21 +41,17 @@ def compact_drawing(backend: Backend, weights: Path) -> Drawing:
 
 
 class Engine:
-    """Networks loaded once per process, and the sources of the avatars that were shown.
+    """What all sessions of a process hear and draw with, and the sources of the avatars that were shown."""
 
-    `backend` runs the compact networks in `weights`; they draw too, unless another `drawing` is given.
-    """
-
-    def __init__(self, backend: Backend, weights: Path = WEIGHTS, drawing: Drawing | None = None) -> None:
-        self.backend = backend
-        self.weights = weights
-        self.drawing = drawing or compact_drawing(backend, weights)
-        self.silence = _hear_silence(AudioFeatures(backend.load(weights / AUDIO_FEATURES)))
+    def __init__(self, ears: Ears, drawing: Drawing) -> None:
+        self.ears = ears
+        self.drawing = drawing
 
     @classmethod
     def load(cls, weights: Path = WEIGHTS, backend: Backend | None = None) -> "Engine":
-        """The networks in `weights` on `backend`, by default the CPU's."""
-        return cls(backend or OpenVinoBackend(), weights)
+        """The compact networks in `weights` on `backend`, by default the CPU's."""
+        backend = backend or OpenVinoBackend()
+        return cls(OwnEars(backend, weights), compact_drawing(backend, weights))
 
     def prepare(self, avatar: Avatar) -> None:
         """Encode `avatar`, so that no picture has to wait for it."""
@@ -75,6 +68,7 @@ class Engine:
         for index in range(2):
             silence = np.zeros(CHUNK_SAMPLES, np.int16)
             pipeline.push(AudioChunk(silence, index * FRAME_TICKS // 2))
+        pipeline.close()
 
 
 class Pipeline:
@@ -90,20 +84,14 @@ class Pipeline:
         self.avatar = avatar
         self.scene: Scene | None = None
         self.epoch = 0
+        self.ear = engine.ears.open(lookahead_ms)
+        self.lookahead_ticks = self.ear.lookahead_frames * FRAME_TICKS
+        self._ears = engine.ears
         self._sources = engine.drawing.sources
-        self._silence = engine.silence
-        self._features = AudioFeatures(engine.backend.load(engine.weights / AUDIO_FEATURES))
-        self._audio2exp = Audio2Exp(engine.backend.load(engine.weights / "audio2exp.onnx"), lookahead_ms)
         self._renderer = engine.drawing.open()
         self._composer = MotionComposer()
         self._motion = self._composer.start(seed)
-        self._forget()
-        self.lookahead_ticks = self._audio2exp.lookahead_frames * FRAME_TICKS
-
-    def _forget(self) -> None:
-        self._heard = self._silence
-        self._history = self._audio2exp.start()
-        self._pair: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
+        self._first: AudioChunk | None = None
 
     def push(self, chunk: AudioChunk) -> VideoFrame | None:
         """Hear 20 ms; every second call completes a frame, which is drawn. See `hear` and `draw`."""
@@ -116,29 +104,52 @@ class Pipeline:
         Its media time is negative while the lookahead fills. Whoever is too late for a frame does not draw it: the face
         has moved on, unseen, for a small part of the cost.
         """
+        speech = self.take(chunk)
+        return None if speech is None else self.move(speech, self._ears.hear([self.ear], speech.pcm[None])[0])
+
+    def take(self, chunk: AudioChunk) -> Speech | None:
+        """Take 20 ms; every second call returns what `ear` is to hear."""
         if chunk.epoch != self.epoch:
             return None
-        features, self._heard = self._features.step(self._heard, chunk.pcm.astype(np.float32) / np.float32(32768))
-        self._pair.append(features)
-        if len(self._pair) < 2:
+        if self._first is None:
+            self._first = chunk
             return None
-        bias = self._audio2exp.step(np.stack(self._pair), self._history)
-        self._pair = []
-        media_time = chunk.media_time - FRAME_TICKS // 2 - self._audio2exp.lookahead_frames * FRAME_TICKS
+        pcm = np.concatenate([self._first.pcm, chunk.pcm]).astype(np.float32) / np.float32(32768)
+        speech, self._first = Speech(pcm, self._first.media_time), None
+        return speech
+
+    def move(self, speech: Speech, bias: FloatArray) -> MotionFrame | None:
+        """The motion of the frame that is complete after `speech`, in which `ear` heard the lips' `bias` (9,)."""
+        media_time = speech.media_time - self.ear.lookahead_frames * FRAME_TICKS
         motion, self._motion = self._composer.step(self._motion, bias, self.controls, self.drive(media_time))
         return MotionFrame(motion, media_time, self.epoch)
 
+    def source(self, moved: MotionFrame) -> Any:
+        """What renderers know of the avatar in a frame."""
+        return self._sources.get(self.avatar)
+
     def draw(self, moved: MotionFrame) -> VideoFrame:
         """The picture of a motion."""
-        source = self._sources.get(self.avatar)
-        if self.scene is None:
-            planes = self._renderer.step(source, moved.motion)
+        if self.scene is not None:
+            return self.show(self._renderer.render(self.source(moved), moved.motion), moved)
+        planes = self._renderer.step(self.source(moved), moved.motion)
+        return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
+
+    def show(self, picture: NDArray[np.uint8], moved: MotionFrame) -> VideoFrame:
+        """The frame of an RGB picture, uint8 (512, 512, 3), within the scene if there is one."""
+        if self.scene is not None:
+            planes = self.scene.at(moved.media_time).step(picture)
         else:
-            planes = self.scene.step(self._renderer.render(source, moved.motion))
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
         return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
     def interrupt(self, epoch: int) -> None:
         """Forget the voice heard so far; the lips ease to rest and later frames carry `epoch`."""
         self.epoch = epoch
-        self._forget()
+        self._first = None
+        self.ear.forget()
         self._motion = self._composer.release(self._motion)
+
+    def close(self) -> None:
+        """The session has ended: let others have what it held. From any thread, while nothing else is called."""
+        self.ear.close()

@@ -5,23 +5,26 @@ painter lays three layers over the warp: the whole picture at a quarter of the r
 it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.atlas import Atlas
+from engines.atlas import Atlas, Plate
 from engines.avatar import Avatar
 from engines.backend import Backend
+from engines.clip import ClipFrame
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.media import FRAME_SIZE, Motion
 from engines.source_cache import encoder_input
 
+PAINTER: Final = "renderer_painter.onnx"
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the painter sees and paints of the whole picture."""
 SEAM: Final = 6
@@ -33,7 +36,7 @@ _FLOW_SCALE: Final = 8.0
 class Source:
     """What is computed once per avatar: its atlas, its geometry and the encoded picture."""
 
-    atlas: Atlas
+    atlas: Atlas | Plate
     geometry: SourceGeometry
     identity: FloatArray
 
@@ -53,19 +56,41 @@ class SourceEncoder:
         encoded = self._network.run({"picture": encoder_input(picture)})
         return Source(geometry.atlas(picture), geometry, encoded["identity"].copy())
 
+    def follow(self, still: Source, frame: ClipFrame) -> Source:
+        """The source of a clip's frame, whose head stays where the frame shows it; it looks as in the portrait."""
+        return Source(Plate(frame.picture), frame.geometry, still.identity)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A frame before it is painted: the warp, the geometry that made it, and what the painter takes of them."""
+
+    warped: NDArray[np.uint8]
+    geometry: FaceGeometry
+    inputs: dict[str, FloatArray]
+
+    @classmethod
+    def of(cls, source: Source, motion: Motion) -> Self:
+        geometry = face_geometry(source.geometry, motion)
+        warped = warp(source.atlas, geometry)
+        inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}
+        return cls(warped, geometry, inputs)
+
+    def painted(self, layers: Mapping[str, FloatArray]) -> NDArray[np.uint8]:
+        """RGB picture, uint8 (512, 512, 3), of the painter's `layers` (1, h, w, 16)."""
+        return compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
+
 
 class Renderer:
     """The painter with a request of its own: one renderer per session, used by one thread at a time."""
 
     def __init__(self, backend: Backend, weights: Path) -> None:
-        self._painter = backend.load(weights / "renderer_painter.onnx")
+        self._painter = backend.load(weights / PAINTER)
 
     def render(self, source: Source, motion: Motion) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3)."""
-        geometry = face_geometry(source.geometry, motion)
-        warped = warp(source.atlas, geometry)
-        layers = self._painter.run({"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)})
-        return compose(warped, geometry, layers["main_layer"], layers["mouth_layer"], layers["eyes_layer"])
+        sketch = Sketch.of(source, motion)
+        return sketch.painted(self._painter.run(sketch.inputs))
 
     def step(self, source: Source, motion: Motion) -> NDArray[np.uint8]:
         """One frame as I420 planes, uint8 (768, 512)."""
@@ -73,7 +98,7 @@ class Renderer:
         return planes
 
 
-def warp(atlas: Atlas, geometry: FaceGeometry) -> NDArray[np.uint8]:
+def warp(atlas: Atlas | Plate, geometry: FaceGeometry) -> NDArray[np.uint8]:
     """Look every pixel up in the `atlas` of the source where `geometry` says that it lies: RGB, uint8 (512, 512, 3)."""
     warped = atlas.backdrop.copy()
     _look_up(atlas.figure.view(np.uint32).ravel(), geometry.flow.place, geometry.flow.cover, warped)

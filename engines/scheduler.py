@@ -42,6 +42,8 @@ class Pipeline(Protocol):
 
     def interrupt(self, epoch: int) -> None: ...
 
+    def close(self) -> None: ...
+
 
 Change = Callable[[Any], None]
 
@@ -124,9 +126,12 @@ class Seat:
             self._scheduler.changed.notify()
 
     def leave(self) -> None:
-        """Nothing is delivered any more; what a worker has begun it finishes."""
+        """Nothing is delivered any more. What a worker has begun it finishes; then the pipeline is closed."""
         with self._scheduler.changed:
-            self._scheduler.seats.discard(self)
+            if self in self._scheduler.seats:
+                self._scheduler.seats.discard(self)
+                if not self._busy:
+                    self.pipeline.close()
 
     # For the scheduler, which holds the lock
 
@@ -187,7 +192,8 @@ class Scheduler:
             self._curve = curve
 
     def join(self, pipeline: Pipeline, deliver: Callable[[Outcome], None], *, draws: bool = True) -> Seat:
-        """A seat for `pipeline`. `deliver` gets every outcome, in a worker's thread, and must be quick."""
+        """A seat for `pipeline`, which is closed when it leaves. `deliver` gets every outcome, in a worker's thread,
+        and must be quick."""
         seat = Seat(self, pipeline, deliver, draws)
         with self.changed:
             self.seats.add(seat)
@@ -239,6 +245,8 @@ class Scheduler:
             for turn, outcome in zip(turns, outcomes, strict=True):
                 if turn.seat in self.seats:
                     turn.seat.end(turn, outcome, now)
+                else:
+                    turn.seat.pipeline.close()
             self.changed.notify_all()
         if drawn:
             self._on_batch(len(drawn), sum(turn.steps[-1].deadline < now for turn in drawn))

@@ -168,9 +168,9 @@ class TensorRtNetwork:
 
     def __init__(self, gpu: Gpu, plans: Mapping[int, Plan]) -> None:
         self._gpu = gpu
-        self._buckets = sorted(plans)
-        self._batches = {rows: _Batch(gpu, plans[rows]) for rows in self._buckets}
-        first = plans[self._buckets[0]].inputs.items()
+        self.buckets = tuple(sorted(plans))
+        self._batches = {rows: _Batch(gpu, plans[rows]) for rows in self.buckets}
+        first = plans[self.buckets[0]].inputs.items()
         self._inputs = {name: (1, *port.shape[1:]) for name, port in first}
 
     @property
@@ -180,12 +180,12 @@ class TensorRtNetwork:
     @property
     def largest(self) -> int:
         """Rows that it takes at once."""
-        return self._buckets[-1]
+        return self.buckets[-1]
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """Outputs of 1 to `largest` rows. Raises ValueError for other names, shapes or numbers of rows."""
         rows = self._rows(inputs)
-        batch = self._batches[self._buckets[bisect_left(self._buckets, rows)]]
+        batch = self._batches[self.buckets[bisect_left(self.buckets, rows)]]
         with self._gpu.lock:
             self._gpu.enter()
             for name, pinned in batch.inputs.items():
@@ -239,6 +239,15 @@ class TensorRtBackend:
         library = self._library
         found = find_plans(self._folder, path, library.name, library.version, self.gpu.capability, self.precision)
         return {rows: partial(library.load, self.gpu, plan) for rows, plan in found.items()}
+
+    def shared_loaders(self, *paths: Path) -> dict[int, tuple[Load, ...]]:
+        """Those of several ONNX files, for the numbers of rows that all of them have plans for, smallest first."""
+        each = [self.loaders(path) for path in paths]
+        shared = sorted(set.intersection(*(set(loads) for loads in each)))
+        if not shared:
+            names = " and ".join(path.stem for path in paths)
+            raise NoPlan(f"no plans of {names} for as many rows: run `visavis build`")
+        return {rows: tuple(loads[rows] for loads in each) for rows in shared}
 
     @contextmanager
     def entered(self) -> Iterator[Gpu]:

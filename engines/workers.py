@@ -4,9 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import Any, Protocol, cast
 
-from engines.media import MotionFrame, VideoFrame
+import numpy as np
+
+from engines.ears import Ear, Ears
+from engines.expression import FloatArray
+from engines.media import AudioChunk, MotionFrame, Speech, VideoFrame
 from engines.scheduler import Change, Outcome, Pipeline, Scheduler, Turn
 
 logger = logging.getLogger(__name__)
@@ -15,7 +19,17 @@ Perform = Callable[[Sequence[Turn]], Sequence[Outcome]]
 """Does the turns of a batch. Its pictures belong to it until they are delivered."""
 
 
-DrawAll = Callable[[Sequence[tuple[Pipeline, MotionFrame]]], Sequence[VideoFrame]]
+class Gathered(Protocol):
+    """A pipeline that says what is to be heard, and takes what came of it: `engines.pipeline.Pipeline`."""
+
+    ear: Ear
+
+    def take(self, chunk: AudioChunk) -> Speech | None: ...
+
+    def move(self, speech: Speech, bias: FloatArray) -> MotionFrame | None: ...
+
+
+DrawAll = Callable[[Sequence[tuple[Any, MotionFrame]]], Sequence[VideoFrame]]
 """Draws the motions of several pipelines at once."""
 
 
@@ -24,46 +38,81 @@ def perform_each(turns: Sequence[Turn]) -> list[Outcome]:
     return [_perform(turn) for turn in turns]
 
 
-def perform_together(draw_all: DrawAll) -> Perform:
-    """Pipelines hear one after the other; what is to be drawn of all of them is drawn at once: how the GPU does it.
-
-    Who fails while hearing fails alone.
-    """
+def perform_together(ears: Ears, draw_all: DrawAll) -> Perform:
+    """A frame of all pipelines (`Gathered`) is heard at once, and what is to be drawn of them is drawn at once: how the
+    GPU does it. A pipeline that fails before or after its sound is heard fails alone."""
 
     def perform(turns: Sequence[Turn]) -> list[Outcome]:
         begun = time.perf_counter()
-        outcomes = [_hear_alone(turn) for turn in turns]
-        drawn = [index for index, turn in enumerate(turns) if turn.draws and outcomes[index].motions]
-        if drawn:
-            frames = draw_all([(turns[index].seat.pipeline, outcomes[index].motions[-1]) for index in drawn])
-            for index, frame in zip(drawn, frames, strict=True):
-                outcomes[index] = replace(outcomes[index], frame=frame)
+        hearings = [_Hearing(turn) for turn in turns]
+        for index in range(max(len(turn.steps) for turn in turns)):
+            asked = [(hearing, speech) for hearing in hearings if (speech := hearing.take(index)) is not None]
+            if asked:
+                pcm = np.stack([speech.pcm for _, speech in asked])
+                heard = ears.hear([hearing.pipeline.ear for hearing, _ in asked], pcm)
+                for (hearing, speech), bias in zip(asked, heard, strict=True):
+                    hearing.move(speech, bias)
+        drawn = [hearing for hearing in hearings if hearing.draws]
+        frames = draw_all([(hearing.pipeline, hearing.motions[-1]) for hearing in drawn]) if drawn else []
+        for hearing, frame in zip(drawn, frames, strict=True):
+            hearing.frame = frame
         seconds = time.perf_counter() - begun
-        return [replace(outcome, seconds=seconds) for outcome in outcomes]
+        return [hearing.outcome(seconds) for hearing in hearings]
 
     return perform
 
 
+class _Hearing:
+    """What comes of one turn, until it is drawn."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.pipeline = cast(Gathered, turn.seat.pipeline)
+        self.motions: list[MotionFrame] = []
+        self.frame: VideoFrame | None = None
+        self._turn = turn
+        self._errors = tuple(_try(change, turn.seat.pipeline) for change in turn.changes)
+        self._failure: Exception | None = None
+
+    @property
+    def draws(self) -> bool:
+        return self._turn.draws and bool(self.motions) and self._failure is None
+
+    def take(self, index: int) -> Speech | None:
+        """What is to be heard of a step, if it has so many and did not fail."""
+        if index >= len(self._turn.steps) or self._failure is not None:
+            return None
+        try:
+            first, second = (self.pipeline.take(chunk) for chunk in self._turn.steps[index].chunks)
+            return second or first
+        except Exception as error:
+            self._fail(error)
+            return None
+
+    def move(self, speech: Speech, bias: FloatArray) -> None:
+        try:
+            moved = self.pipeline.move(speech, bias)
+        except Exception as error:
+            self._fail(error)
+        else:
+            self.motions += [moved] if moved is not None else []
+
+    def outcome(self, seconds: float) -> Outcome:
+        if self._failure is not None:
+            return Outcome(self._errors, failure=self._failure)
+        return Outcome(self._errors, tuple(self.motions), self.frame, seconds)
+
+    def _fail(self, error: Exception) -> None:
+        logger.exception("a session failed")
+        self._failure = error
+
+
 def _perform(turn: Turn) -> Outcome:
-    begun = time.perf_counter()
-    outcome = _hear(turn)
-    frame = turn.seat.pipeline.draw(outcome.motions[-1]) if outcome.motions and turn.draws else None
-    return replace(outcome, frame=frame, seconds=time.perf_counter() - begun)
-
-
-def _hear(turn: Turn) -> Outcome:
-    pipeline = turn.seat.pipeline
+    begun, pipeline = time.perf_counter(), turn.seat.pipeline
     errors = tuple(_try(change, pipeline) for change in turn.changes)
     heard = (pipeline.hear(chunk) for step in turn.steps for chunk in step.chunks)
-    return Outcome(errors, tuple(moved for moved in heard if moved is not None))
-
-
-def _hear_alone(turn: Turn) -> Outcome:
-    try:
-        return _hear(turn)
-    except Exception as error:
-        logger.exception("a session failed")
-        return Outcome(failure=error)
+    motions = tuple(moved for moved in heard if moved is not None)
+    frame = pipeline.draw(motions[-1]) if motions and turn.draws else None
+    return Outcome(errors, motions, frame, time.perf_counter() - begun)
 
 
 def _try(change: Change, pipeline: Pipeline) -> Exception | None:

@@ -51,6 +51,8 @@ def measure(engine: Engine, avatar: Any, perform: Perform, buckets: tuple[int, .
             list(executor.map(lambda bench: bench.draw(size), benches))
 
         curve = CostCurve.measure(draw, buckets, _REPEATS)
+    for bench in benches:
+        bench.close()
     return Costs(curve, median(itertools.chain.from_iterable(bench.encode() for bench in benches)))
 
 
@@ -78,6 +80,10 @@ class _Bench:
             seat.push(Step((first, second), math.inf))
         turns = self._scheduler.take(0.0)
         self._scheduler.finish(turns, self._perform(turns), 0.0, 0.0)
+
+    def close(self) -> None:
+        for seat in self._seats:
+            seat.leave()
 
     def encode(self) -> Iterator[float]:
         """Seconds for each of the last pictures."""

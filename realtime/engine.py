@@ -46,6 +46,10 @@ class Pipeline(Protocol):
         """Forget the voice heard so far; the frames that follow ease to rest and carry `epoch`."""
         ...
 
+    def close(self) -> None:
+        """The session has ended: let others have what it held. From any thread, while nothing else is called."""
+        ...
+
 
 class Engine(Protocol):
     """The networks of one process."""

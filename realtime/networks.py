@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Final
 
 from engines.backend import Backend
-from engines.control_talk import WIDTH, ControlTalkEngine, ControlTalkLips, silence_features
-from engines.full_size import Gallery, family_transfer, full_size_drawing
+from engines.compact_gallery import CompactGallery
+from engines.control_talk import WIDTH, ControlTalkEngine, ControlTalkLips, MakeHubert, silence_features
+from engines.drawing import Drawing
+from engines.ears import Ears, OwnEars
+from engines.full_size import Gallery, MakeLips, family_transfer, full_size_drawing, full_size_sources
 from engines.gpu import NoGpu
 from engines.hubert import FINE, StreamingHubert
-from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family
+from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, Mover
 from engines.models import models_folder
 from engines.openvino_backend import OpenVinoBackend
-from engines.pipeline import Engine
+from engines.pipeline import WEIGHTS, Engine, compact_drawing
 from engines.plan_files import NoPlan, plan_folder
+from engines.renderer import PAINTER
 from engines.tensorrt_backend import PlanRefused, TensorRtBackend
-from engines.workers import Perform, perform_each, perform_together
+from engines.workers import DrawAll, Perform, perform_each, perform_together
 from realtime.settings import CONTROL_TALK, Settings
 
 logger = logging.getLogger(__name__)
@@ -25,6 +29,9 @@ logger = logging.getLogger(__name__)
 FAMILIES: Final = {"live_portrait": LIVE_PORTRAIT, "face_vid2vid": FACE_VID2VID, CONTROL_TALK: FACE_VID2VID}
 _PLACES: Final = 64
 """Sources in the GPU's memory, 8 MiB each."""
+_SESSIONS: Final = 320
+"""Least number of sessions that are heard on the GPU, 0.1 MB each: more than a measured house lets in (`engines.cost`),
+and those that measure it."""
 
 
 class NoNetworks(ValueError):
@@ -47,52 +54,88 @@ def load_networks(
     measured, which happens once. Raises `NoNetworks`."""
     try:
         if settings.renderer == "compact":
-            # The compact networks keep up on any CPU: the GPU is only taken when it is asked for.
-            gpu = _gpu(settings) if settings.device == "gpu" else None
-            return Networks(Engine.load(backend=gpu or OpenVinoBackend(threads=threads)))
+            return _compact(settings, threads)
         return _full_size(FAMILIES[settings.renderer], settings, threads, progress)
     except (NoGpu, NoPlan, PlanRefused) as error:
         raise NoNetworks(str(error)) from error
 
 
+def _compact(settings: Settings, threads: int) -> Networks:
+    if settings.device != "gpu":  # they keep up on any CPU: the GPU is only taken when it is asked for
+        return Networks(Engine.load(backend=OpenVinoBackend(threads=threads)))
+    gpu = _gpu(settings)
+    painter = gpu.load(WEIGHTS / PAINTER)
+    gallery = CompactGallery(painter, settings.worker_count)
+    return _gathered(settings, gpu, compact_drawing(gpu, WEIGHTS), gallery.draw_all, painter.buckets)
+
+
 def _full_size(family: Family, settings: Settings, threads: int, progress: Callable[[float], None]) -> Networks:
     models = models_folder(settings.models)
-    needed = [*_paths(family, models)]
+    needed = [path for path in _paths(family, models) if path]
     if settings.renderer == CONTROL_TALK:
         needed += [models / f"{name}.onnx" for name in ("control_talk", "hubert_front", "hubert_encoder")]
     for path in needed:
         if not path.is_file():
             raise NoNetworks(f"there is no {path.stem} in {models}: `visavis import` its checkpoint, `visavis build`")
-    compact = Engine.load(backend=OpenVinoBackend(threads=threads))
+    processor = OpenVinoBackend(threads=threads)
     gpu = _gpu_if_there(settings) if settings.device != "cpu" else None
     backend: Backend = gpu or OpenVinoBackend("f32", threads)
-    transfer = family_transfer(family, backend, models, compact.drawing, progress)
-    engine: Engine
-    if settings.renderer == CONTROL_TALK:
-        hubert = _hubert(backend, models)
-        silence = silence_features(hubert())
-        audio2exp = models / "control_talk.onnx"
-        drawing = full_size_drawing(
-            family, backend, models, transfer, lambda: ControlTalkLips(backend.load(audio2exp), silence)
-        )
-        engine = ControlTalkEngine(compact.backend, drawing, hubert)
-    else:
-        drawing = full_size_drawing(family, backend, models, transfer)
-        engine = Engine(compact.backend, drawing=drawing)
+    transfer = family_transfer(family, backend, models, compact_drawing(processor, WEIGHTS), progress)
+    hubert, lips = _spoken(backend, models) if settings.renderer == CONTROL_TALK else (None, _no_lips)
     if gpu is None:
         logger.warning("%s draws on the CPU, seconds a picture: use it for `visavis render` only", family.name)
-        return Networks(engine)
-    from engines.gpu_steps import PortraitStep
+        drawing = full_size_drawing(family, backend, models, transfer, lips)
+        return Networks(_engine(OwnEars(processor, WEIGHTS), drawing, hubert))
+    from engines.portrait_step import PortraitStep
 
     step = PortraitStep(gpu, *_paths(family, models), _PLACES)
-    return Networks(engine, perform_together(Gallery(drawing, step, _PLACES).draw_all), step.buckets)
+    gallery = Gallery(family.faces, Mover(transfer, lips()), step, _PLACES)
+    drawing = Drawing(full_size_sources(family, gpu, models, lips), gallery.open)
+    return _gathered(settings, gpu, drawing, gallery.draw_all, step.buckets, hubert)
 
 
-def _paths(family: Family, models: Path) -> tuple[Path, Path]:
-    return models / f"{family.name}_warping.onnx", models / f"{family.name}_generator.onnx"
+def _gathered(
+    settings: Settings,
+    gpu: TensorRtBackend,
+    drawing: Drawing,
+    draw_all: DrawAll,
+    buckets: tuple[int, ...],
+    hubert: MakeHubert | None = None,
+) -> Networks:
+    """Sessions that the GPU hears and draws together."""
+    from engines.speech_step import SpeechStep
+
+    ears = SpeechStep(gpu, WEIGHTS, max(_SESSIONS, settings.max_sessions + buckets[-1]))
+    shared = tuple(sorted({*buckets} & {*ears.buckets}))
+    if not shared:
+        raise NoPlan(f"sounds are heard {ears.buckets} at a time, pictures drawn {buckets}: run `visavis build`")
+    return Networks(_engine(ears, drawing, hubert), perform_together(ears, draw_all), shared)
 
 
-def _hubert(backend: Backend, models: Path) -> Callable[[], StreamingHubert]:
+def _engine(ears: Ears, drawing: Drawing, hubert: MakeHubert | None) -> Engine:
+    return ControlTalkEngine(ears, drawing, hubert) if hubert else Engine(ears, drawing)
+
+
+def _no_lips() -> None:
+    """The families whose lips are moved by our own voice networks."""
+
+
+def _spoken(backend: Backend, models: Path) -> tuple[MakeHubert, MakeLips]:
+    """ControlTalk's ears and lips."""
+    hubert = _hubert(backend, models)
+    silence = silence_features(hubert())
+    return hubert, lambda: ControlTalkLips(backend.load(models / "control_talk.onnx"), silence)
+
+
+def _paths(family: Family, models: Path) -> tuple[Path, Path, Path | None]:
+    """Warping, generator, stitching."""
+    warping, generator, stitching = (
+        models / f"{family.name}_{name}.onnx" for name in ("warping", "generator", "stitching")
+    )
+    return warping, generator, stitching if family.stitches else None
+
+
+def _hubert(backend: Backend, models: Path) -> MakeHubert:
     def load() -> StreamingHubert:
         front, encoder = (backend.load(models / f"hubert_{half}.onnx") for half in ("front", "encoder"))
         hubert = StreamingHubert(front, encoder, FINE)

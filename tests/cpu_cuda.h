@@ -1,7 +1,6 @@
 // Lets a C++ compiler run kernels that need no co-operation of threads: one thread after the other, block by block.
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #define __global__
 #define __device__
 #define __forceinline__ inline
@@ -9,12 +8,6 @@
 struct Three { unsigned x, y, z; };
 struct uint4 { uint32_t x, y, z, w; };
 static thread_local Three blockIdx, blockDim, threadIdx;
-
-static inline float widen(unsigned short half) {
-    _Float16 value;
-    std::memcpy(&value, &half, sizeof value);
-    return (float)value;
-}
 
 template <typename Kernel, typename... Arguments>
 static void run(Kernel kernel, const unsigned* grid, const unsigned* block, Arguments... arguments) {

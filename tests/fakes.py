@@ -79,6 +79,7 @@ class FakePipeline:
         self._levels: dict[int, float] = {}
         self._half: AudioChunk | None = None
         self.drawn = 0
+        self.closed = False
 
     def hear(self, chunk: AudioChunk) -> MotionFrame | None:
         assert chunk.pcm.shape == (320,) and chunk.pcm.dtype == np.int16
@@ -110,6 +111,9 @@ class FakePipeline:
         self.epoch = epoch
         self._half = None
         self._levels.clear()
+
+    def close(self) -> None:
+        self.closed = True
 
     def _draw(self, level: float) -> NDArray[np.uint8]:
         planes = np.full((FRAME_SIZE * 3 // 2, FRAME_SIZE), 128, np.uint8)

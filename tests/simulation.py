@@ -23,9 +23,11 @@ class SilentPipeline:
     def __init__(self) -> None:
         self.heard: list[int] = []
         self.epoch = 0
+        self.closed = False
 
     def hear(self, chunk: AudioChunk) -> MotionFrame | None:
         assert chunk.epoch == self.epoch, "the voice of another epoch"
+        assert not self.closed
         self.heard.append(chunk.media_time)
         complete = chunk.media_time % FRAME_TICKS != 0
         return MotionFrame(Motion(), chunk.media_time - FRAME_TICKS // 2, self.epoch) if complete else None
@@ -35,6 +37,10 @@ class SilentPipeline:
 
     def interrupt(self, epoch: int) -> None:
         self.epoch = epoch
+
+    def close(self) -> None:
+        assert not self.closed, "closed twice"
+        self.closed = True
 
 
 @dataclass

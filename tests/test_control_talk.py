@@ -18,10 +18,12 @@ from engines.control_talk import (
 )
 from engines.controls import Controls
 from engines.drawing import Drawing
+from engines.ears import OwnEars
 from engines.expression import EXPRESSION_INDEX
 from engines.hubert import FINE, StreamingHubert
 from engines.media import FRAME_TICKS, AudioChunk, Motion, MotionFrame, Voice
 from engines.openvino_backend import OpenVinoBackend
+from engines.pipeline import WEIGHTS
 from tests.test_hubert import stream
 
 HOP_TICKS = FRAME_TICKS // 2
@@ -54,7 +56,7 @@ def load() -> StreamingHubert:
 
 @pytest.fixture(scope="module")
 def engine() -> ControlTalkEngine:
-    return ControlTalkEngine(OpenVinoBackend("f32"), Drawing(NoPicture(), NoPicture), load)
+    return ControlTalkEngine(OwnEars(OpenVinoBackend("f32"), WEIGHTS), Drawing(NoPicture(), NoPicture), load)
 
 
 @pytest.fixture
@@ -107,9 +109,12 @@ def test_the_mouth_opens_as_far_as_it_is_told(pipeline: ControlTalkPipeline) -> 
 def test_silence_shuts_the_mouth_before_speech_opens_it() -> None:
     silence, exp = np.full((FEATURES, 4), -0.2, np.float32), np.full((15, 3), 0.5, np.float32)
     lips = ControlTalkLips(Linear(), silence)
+    shut = lips.shut(exp)
     closed = 0.5 + (-0.2 - 0.1 * 0.5)
-    for heard, alpha in ((0.6, 1.0), (0.6, 0.5), (-0.1, 1.5)):
-        spoken = lips.speak(exp, Voice(np.full((FEATURES, 4), heard, np.float32), alpha))
+    np.testing.assert_allclose(shut, closed, rtol=1e-6)
+    said = ((0.6, 1.0), (0.6, 0.5), (-0.1, 1.5))
+    voices = [Voice(np.full((FEATURES, 4), heard, np.float32), alpha) for heard, alpha in said]
+    for (heard, alpha), spoken in zip(said, lips.speak(np.stack([shut] * 3), voices), strict=True):
         np.testing.assert_allclose(spoken, closed + ALPHA * alpha * (heard - 0.1 * closed), rtol=1e-5)
 
 
@@ -132,8 +137,9 @@ def test_it_is_the_published_two_passes() -> None:
     exp = torch.randn(1, 15, 3) * 0.1
     with torch.no_grad():
         wanted = network.speak(exp, audio, silence)[0].numpy()
-    found = ControlTalkLips(Exported(), silence[0].numpy()).speak(exp[0].numpy(), Voice(audio[0].numpy(), 1.0))
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    lips = ControlTalkLips(Exported(), silence[0].numpy())
+    found = lips.speak(lips.shut(exp[0].numpy())[None], [Voice(audio[0].numpy(), 1.0)])
+    np.testing.assert_allclose(found[0], wanted, atol=1e-5)
 
 
 def test_lips_rest_where_the_voice_has_its_own() -> None:

@@ -13,9 +13,11 @@ from engines.drawing import Drawing
 from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
 from engines.full_size import Gallery, family_transfer, full_size_drawing
-from engines.keypoint_renderer import LIVE_PORTRAIT
+from engines.keypoint_face import MOVE_SIZE
+from engines.keypoint_renderer import LIVE_PORTRAIT, Mover
 from engines.landmarks import Crop
 from engines.media import Motion, MotionFrame
+from engines.pipeline import Engine, Pipeline
 from engines.scene import Scene
 from engines.source_cache import SourceCache
 from tests.test_keypoint_renderer import SmallNetworks, jaw, opening
@@ -23,12 +25,14 @@ from tests.test_keypoint_renderer import SmallNetworks, jaw, opening
 
 @dataclass
 class SmallStep:
-    """Shows how bright each volume is and how far its first keypoint went."""
+    """Shows how bright each volume is and how far its first keypoint is moved."""
 
     kept: dict[int, float] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
+    size: int = 512
 
-    def keep(self, volume: FloatArray) -> int:
+    def keep(self, volume: FloatArray, canonical: FloatArray, keypoints: FloatArray) -> int:
+        assert canonical.shape == keypoints.shape == (21, 3)
         slot = next(slot for slot in range(100) if slot not in self.kept)
         self.kept[slot] = float(volume.mean())
         return slot
@@ -36,19 +40,13 @@ class SmallStep:
     def drop(self, slot: int) -> None:
         del self.kept[slot]
 
-    def draw(self, slots: Sequence[int], source: FloatArray, driving: FloatArray) -> NDArray[np.uint8]:
+    def draw(self, slots: Sequence[int], moves: FloatArray) -> NDArray[np.uint8]:
         self.batches.append(len(slots))
-        planes = np.full((len(slots), 768, 512), 128, np.uint8)
+        planes = np.full((len(slots), self.size * 3 // 2, self.size), 128, np.uint8)
         for row, slot in enumerate(slots):
-            planes[row, :256] = round(self.kept[slot] * 255)
-            planes[row, 256:512] = round((driving[row, 0, 0] - source[row, 0, 0]) * 100)
+            planes[row, : self.size // 2] = round(self.kept[slot] * 255)
+            planes[row, self.size // 2 : self.size] = round(moves[row, MOVE_SIZE] * 100)
         return planes
-
-
-@dataclass
-class Shown:
-    avatar: Avatar
-    scene: Scene | None = None
 
 
 @pytest.fixture(scope="module")
@@ -61,34 +59,74 @@ def drawing(tmp_path: Path) -> Drawing:
     return full_size_drawing(LIVE_PORTRAIT, SmallNetworks(LIVE_PORTRAIT.faces), tmp_path, opening(LIVE_PORTRAIT))
 
 
+def hung(step: SmallStep, places: int) -> Gallery:
+    return Gallery(LIVE_PORTRAIT.faces, Mover(opening(LIVE_PORTRAIT)), step, places)
+
+
+class Deaf:
+    """Ears that nobody asks."""
+
+    lookahead_frames = 0
+
+    def open(self, lookahead_ms: int) -> "Deaf":
+        return self
+
+    def hear(self, ears: Sequence[Any], pcm: FloatArray) -> FloatArray:
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def shown(drawing: Drawing, gallery: Gallery, avatar: Avatar, scene: Scene | None = None) -> Pipeline:
+    pipeline = Engine(Deaf(), Drawing(drawing.sources, gallery.open)).open(avatar)
+    pipeline.scene = scene
+    return pipeline
+
+
 def moved(amount: float, time: int = 0) -> MotionFrame:
     return MotionFrame(jaw(amount), time, 3)
 
 
 def test_everybody_gets_a_picture_of_the_own_avatar_and_motion(avatars: list[Avatar], drawing: Drawing) -> None:
     step = SmallStep()
-    gallery = Gallery(drawing, step, places=8)
-    work = [(Shown(avatars[0]), moved(0.5, 10)), (Shown(avatars[1]), moved(1.0, 20)), (Shown(avatars[0]), moved(0, 30))]
+    gallery = hung(step, places=8)
+    pipelines = [shown(drawing, gallery, avatars[index]) for index in (0, 1, 0)]
+    work = list(zip(pipelines, (moved(0.5, 10), moved(1.0, 20), moved(0, 30)), strict=True))
     frames = gallery.draw_all(work)
     assert step.batches == [3] and len(step.kept) == 2
-    for frame, (shown, motion) in zip(frames, work, strict=True):
+    for frame, (pipeline, motion) in zip(frames, work, strict=True):
         assert (frame.media_time, frame.epoch, frame.motion) == (motion.media_time, 3, motion.motion)
-        assert frame.planes[0, 0] == pytest.approx(shown.avatar.picture.mean(), abs=2)
+        assert frame.planes[0, 0] == pytest.approx(pipeline.avatar.picture.mean(), abs=2)
     assert [int(frame.planes[300, 0]) for frame in frames] == [20, 40, 0]
+
+
+@pytest.mark.parametrize("size", [256, 512])
+def test_who_draws_alone_has_the_networks_of_all(avatars: list[Avatar], drawing: Drawing, size: int) -> None:
+    step = SmallStep(size=size)
+    gallery = hung(step, places=2)
+    pipeline = shown(drawing, gallery, avatars[0])
+    (together,), alone = gallery.draw_all([(pipeline, moved(0.5))]), pipeline.draw(moved(0.5))
+    assert together.planes.shape == alone.planes.shape == (768, 512)
+    assert np.abs(together.planes.astype(int) - alone.planes).max() <= 2 and step.batches == [1, 1]
 
 
 def test_sources_that_were_not_shown_for_the_longest_make_room(avatars: list[Avatar], drawing: Drawing) -> None:
     step = SmallStep()
-    gallery = Gallery(drawing, step, places=2)
+    gallery = hung(step, places=2)
     for index in (0, 1, 0, 2, 0):
-        frame = gallery.draw_all([(Shown(avatars[index]), moved(0.0))])[0]
+        frame = gallery.draw_all([(shown(drawing, gallery, avatars[index]), moved(0.0))])[0]
         assert frame.planes[0, 0] == pytest.approx(avatars[index].picture.mean(), abs=2)
     assert len(step.kept) == 2
 
 
 def test_a_scene_is_shown_around_the_face(avatars: list[Avatar], drawing: Drawing) -> None:
     scene = Scene(np.full((400, 600, 3), 200, np.uint8), Crop(300, 200, 300))
-    (frame,) = Gallery(drawing, SmallStep(), places=2).draw_all([(Shown(avatars[0], scene), moved(1.0))])
+    gallery = hung(SmallStep(), places=2)
+    (frame,) = gallery.draw_all([(shown(drawing, gallery, avatars[0], scene), moved(1.0))])
     picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
     assert picture.shape == (400, 600, 3)
     assert np.abs(picture[:, :100].astype(int) - 200).max() <= 2

@@ -1,7 +1,5 @@
 """Every kernel against NumPy or OpenCV: on a GPU where there is one, and on the CPU as plain C++ where it compiles."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
@@ -83,10 +81,11 @@ def test_a_ring_keeps_the_past(machine: Machine) -> None:
     machine.kernels.ring_reset(machine.stream, ring, heads, everybody, machine.put(rest), 5, size)
     slots, past = machine.put(SLOTS), {slot: [rest] * length for slot in range(5)}
     for step in range(length + 5):
-        values = noise(4, width + 2, seed=step)
-        machine.kernels.ring_push(machine.stream, ring, heads, slots, machine.put(values), 4, width + 2, size)
+        values, chosen = noise(4, 3, width, seed=step), np.array([0, 1, 2, 1], np.int32)
+        addresses = machine.put(values), machine.put(chosen)
+        machine.kernels.ring_push(machine.stream, ring, heads, slots, *addresses, 4, 3, size)
         for row, slot in zip(ROWS, TAKEN, strict=True):
-            past[slot] = [*past[slot][1:], values[row, :width]]
+            past[slot] = [*past[slot][1:], values[row, chosen[row]]]
     history = machine.put(np.zeros((5, length, width), np.float32))
     machine.kernels.ring_window(machine.stream, ring, heads, everybody, history, 5, size)
     np.testing.assert_array_equal(machine.take(history), [past[slot] for slot in range(5)])
@@ -98,24 +97,30 @@ def test_a_ring_keeps_the_past(machine: Machine) -> None:
     np.testing.assert_array_equal(machine.take(history), [past[slot] for slot in range(5)])
 
 
-def test_keypoints_of_live_portrait(machine: Machine) -> None:
-    canonical, exp = noise(3, 21, 3), noise(3, 21, 3, seed=1)
-    rotation, t, scale = noise(3, 3, 3, seed=2), noise(3, 3, seed=3), noise(3, 1, seed=4)
-    k, r, e, shift, size = (machine.put(each) for each in (canonical, rotation, exp, t, scale))
-    placed = machine.put(np.zeros_like(canonical))
-    machine.kernels.keypoints_live_portrait(machine.stream, k, r, e, shift, size, placed, 3, 21)
-    want = scale[..., None] * (canonical @ rotation + exp) + (t * [1, 1, 0])[:, None]
-    np.testing.assert_allclose(machine.take(placed), want, atol=2e-6)
+def test_keypoints_go_where_the_moves_put_them(machine: Machine) -> None:
+    rows, count, stride = 3, 21, 128
+    faces, moves = noise(rows, stride), noise(rows, 13 + 3 * count, seed=1)
+    source, driving = (machine.put(np.zeros((rows, count, 3), np.float32)) for _ in range(2))
+    both = machine.put(np.zeros((rows, 2, count, 3), np.float32))
+    given = machine.put(faces), machine.put(moves)
+    machine.kernels.place_keypoints(machine.stream, *given, source, driving, both, rows, count, stride)
+    own, here = faces[:, : 6 * count].reshape(rows, 2, count, 3).transpose(1, 0, 2, 3)
+    rotation, t, scale = moves[:, :9].reshape(rows, 3, 3), moves[:, 9:12], moves[:, 12]
+    there = scale[:, None, None] * (own @ rotation + moves[:, 13:].reshape(rows, count, 3)) + t[:, None]
+    np.testing.assert_array_equal(machine.take(source), here)
+    np.testing.assert_allclose(machine.take(driving), there, atol=5e-6)
+    np.testing.assert_allclose(machine.take(both), np.stack([here, there], 1), atol=5e-6)
+    machine.kernels.place_keypoints(machine.stream, *given, source, driving, 0, rows, count, stride)
+    np.testing.assert_allclose(machine.take(driving), there, atol=5e-6)
 
 
-def test_keypoints_of_face_vid2vid(machine: Machine) -> None:
-    canonical, exp = noise(3, 15, 3), noise(3, 15, 3, seed=1)
-    rotation, t = noise(3, 3, 3, seed=2), noise(3, 3, seed=3)
-    k, r, e, shift = (machine.put(each) for each in (canonical, rotation, exp, t))
-    placed = machine.put(np.zeros_like(canonical))
-    machine.kernels.keypoints_face_vid2vid(machine.stream, k, r, e, shift, placed, 3, 15)
-    want = np.einsum("bij,bkj->bki", rotation, canonical) + t[:, None] + exp
-    np.testing.assert_allclose(machine.take(placed), want, atol=2e-6)
+def test_keypoints_are_mended_one_by_one_and_all_together(machine: Machine) -> None:
+    driving, offsets = noise(3, 21, 3), noise(3, 65, seed=1)
+    mended = machine.put(driving)
+    machine.kernels.stitch_keypoints(machine.stream, machine.put(offsets), mended, 3, 21)
+    want = driving + offsets[:, :63].reshape(3, 21, 3)
+    want[..., :2] += offsets[:, None, 63:]
+    np.testing.assert_allclose(machine.take(mended), want, atol=1e-6)
 
 
 def picture(rows: int, height: int, width: int) -> Array:
@@ -130,12 +135,11 @@ def i420(planar: Array) -> Array:
     return np.stack([cv2.cvtColor(each.transpose(1, 2, 0), cv2.COLOR_RGB2YUV_I420) for each in levels])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_pictures_become_planes_as_on_the_cpu(machine: Machine, dtype: Any) -> None:
-    planar = picture(2, 66, 34).astype(dtype)
+def test_pictures_become_planes_as_on_the_cpu(machine: Machine) -> None:
+    planar = picture(2, 66, 34)
     planes = machine.put(np.zeros((2, 99, 34), np.uint8))
-    machine.kernels.i420(machine.stream, machine.put(planar), planes, 2, 66, 34, half=dtype == np.float16)
-    np.testing.assert_array_equal(machine.take(planes), i420(planar.astype(np.float32)))
+    machine.kernels.i420(machine.stream, machine.put(planar), planes, 2, 66, 34)
+    np.testing.assert_array_equal(machine.take(planes), i420(planar))
 
 
 def test_frames_become_planes_as_on_the_cpu(machine: Machine) -> None:

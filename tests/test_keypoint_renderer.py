@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.backend import Tensors
+from engines.control_talk import ControlTalkLips
 from engines.expression import EXPRESSION_INDEX
 from engines.expression_transfer import ExpressionTransfer, motion_vector
 from engines.keypoint_face import Faces
-from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, KeypointEncoder, KeypointRenderer
-from engines.media import Motion
+from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, KeypointEncoder, KeypointRenderer, Mover
+from engines.media import Motion, Voice
 
 FAMILIES = pytest.mark.parametrize("family", [LIVE_PORTRAIT, FACE_VID2VID], ids=lambda family: family.name)
 
@@ -93,7 +94,7 @@ def avatar() -> Avatar:
 @FAMILIES
 def test_the_motion_moves_the_keypoints_and_they_the_picture(family: Family, avatar: Avatar, tmp_path: Path) -> None:
     networks = SmallNetworks(family.faces)
-    renderer = KeypointRenderer(family, networks, tmp_path, opening(family))
+    renderer = KeypointRenderer(family, networks, tmp_path, Mover(opening(family)))
     source = KeypointEncoder(family, networks, tmp_path)(avatar)
     assert source.volume.item() == pytest.approx(avatar.picture.mean() / 255, abs=0.01)
     assert all(name.startswith(family.name) and name.endswith(".onnx") for name in networks.loaded)
@@ -105,17 +106,37 @@ def test_the_motion_moves_the_keypoints_and_they_the_picture(family: Family, ava
 
 def test_stitching_mends_what_it_is_asked_to(avatar: Avatar, tmp_path: Path) -> None:
     networks = SmallNetworks(LIVE_PORTRAIT.faces, stitching=0.1)
-    renderer = KeypointRenderer(LIVE_PORTRAIT, networks, tmp_path, opening(LIVE_PORTRAIT))
+    renderer = KeypointRenderer(LIVE_PORTRAIT, networks, tmp_path, Mover(opening(LIVE_PORTRAIT)))
     source = KeypointEncoder(LIVE_PORTRAIT, networks, tmp_path)(avatar)
     driven = renderer.drive(source, jaw(1.0))
     assert driven[0].tolist() == pytest.approx([0.4 + 0.1 + 0.1, 0, 0], abs=1e-6), "its own offset, and that of all"
     assert driven[1].tolist() == pytest.approx([0.1, 0, 0], abs=1e-6)
 
 
-@FAMILIES
-def test_a_batch_is_every_picture_by_itself(family: Family, avatar: Avatar, tmp_path: Path) -> None:
-    renderer = KeypointRenderer(family, SmallNetworks(family.faces), tmp_path, opening(family))
-    source = KeypointEncoder(family, SmallNetworks(family.faces), tmp_path)(avatar)
-    pictures = renderer.render_all([source, source], [jaw(0.5), jaw(1.0)])
-    for picture, amount in zip(pictures, (0.5, 1.0), strict=True):
-        assert np.array_equal(picture, renderer.render(source, jaw(amount)))
+class Talk:
+    """A voice network that answers with the first thing heard, and counts its batches."""
+
+    inputs: Mapping[str, tuple[int, ...]] = {}
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        self.batches.append(len(inputs["audio"]))
+        return {"bias": np.broadcast_to(inputs["audio"][:, :1, :1], inputs["exp"].shape)}
+
+
+def test_what_lips_say_is_one_batch_and_who_has_no_voice_keeps_its_own(avatar: Avatar, tmp_path: Path) -> None:
+    talk = Talk()
+    lips = ControlTalkLips(talk, np.full((18, 4), -0.5, np.float32))
+    networks = SmallNetworks(FACE_VID2VID.faces)
+    source = KeypointEncoder(FACE_VID2VID, networks, tmp_path, lips)(avatar)
+    assert np.all(source.face.exp == -0.5), "it was encoded with the mouth shut"
+    assert np.all(source.keypoints == 0), "but its keypoints are where they are in the picture"
+    talk.batches.clear()
+    voices = [Voice(np.full((18, 4), heard, np.float32), 1.0) for heard in (1.0, 2.0)]
+    motions = [replace(jaw(1.0), voice=voices[0]), jaw(1.0), replace(jaw(1.0), voice=voices[1])]
+    moved = Mover(opening(FACE_VID2VID), lips)([source] * 3, motions)
+    assert talk.batches == [2]
+    opened = [face.exp[0, 0] for face in moved]
+    assert opened == pytest.approx([-0.5 + 0.7, -0.5 + 0.4, -0.5 + 1.4], abs=1e-6)

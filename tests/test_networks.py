@@ -1,8 +1,20 @@
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from realtime.networks import NoNetworks, load_networks
+from engines.avatar import list_avatars, load_avatar
+from engines.expression_transfer import ExpressionTransfer, motion_vector
+from engines.gpu import Block
+from engines.media import FRAME_TICKS, AudioChunk, Motion
+from engines.pipeline import WEIGHTS
+from engines.scheduler import Outcome, Scheduler, Step
+from engines.tensorrt_backend import Plan
+from realtime.calibration import measure
+from realtime.networks import Networks, NoNetworks, load_networks
 from realtime.settings import Settings
 
 
@@ -34,3 +46,164 @@ def test_what_does_not_exist_is_refused() -> None:
         Settings(renderer="ditto")
     with pytest.raises(ValueError, match="choose one of auto"):
         Settings(device="tpu")
+
+
+# On a GPU
+
+
+class Counted:
+    """The fake library, and how often it loaded what."""
+
+    name, version = "tensorrt_rtx", "1.6"
+
+    def __init__(self) -> None:
+        from tests.fake_gpu import FakeLibrary
+
+        self.loaded: Counter[str] = Counter()
+        self._library = FakeLibrary()
+
+    def load(self, gpu: Any, path: Path, given: Mapping[str, Block]) -> Plan:
+        network, _, rows = path.read_text().partition("|")
+        self.loaded[f"{Path(network).stem} x {rows}"] += 1
+        return self._library.load(gpu, path, given)
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    pytest.importorskip("onnx", reason="the stand-in for TensorRT needs onnx: pip install visavis[train]")
+    pytest.importorskip(
+        "onnxruntime", reason="the stand-in for TensorRT needs ONNX Runtime: pip install visavis[train]"
+    )
+    from engines.tensorrt_backend import TensorRtBackend
+    from tests.fake_gpu import FakeGpu
+
+    library = Counted()
+    try:
+        gpu = FakeGpu()
+    except LookupError as error:
+        pytest.skip(str(error))
+
+    def backend(folder: Path) -> TensorRtBackend:
+        return TensorRtBackend(folder, library=library, gpu=gpu)
+
+    monkeypatch.setattr("realtime.networks.TensorRtBackend", backend)
+    return library
+
+
+def compact_plans(folder: Path, *rows: int) -> None:
+    from tests.fake_gpu import write_plan
+
+    for name in ("audio_features", "audio2exp", "renderer_painter"):
+        for each in rows:
+            write_plan(WEIGHTS / f"{name}.onnx", folder, each)
+    write_plan(WEIGHTS / "renderer_source.onnx", folder, 1)
+
+
+def call(networks: Networks, sessions: int) -> list[list[Outcome]]:
+    """Warm up, measure, and let calls come, speak for three frames and go."""
+    engine, avatar = networks.engine, load_avatar(list_avatars()[0])
+    engine.warm_up(avatar)
+    costs = measure(engine, avatar, networks.perform, networks.buckets, 1)
+    scheduler = Scheduler(costs.curve)
+    outcomes: list[list[Outcome]] = [[] for _ in range(sessions)]
+    seats = [scheduler.join(engine.open(avatar, seed=seed), each.append) for seed, each in enumerate(outcomes)]
+    for index in range(3):
+        chunks = [AudioChunk(np.full(320, 99, np.int16), index * FRAME_TICKS + at) for at in (0, FRAME_TICKS // 2)]
+        for seat in seats:
+            seat.push(Step((chunks[0], chunks[1]), 1e9))
+        while turns := scheduler.take(0.0):
+            scheduler.finish(turns, networks.perform(turns), 0.0, 0.0)
+    for seat in seats:
+        seat.leave()
+    return outcomes
+
+
+def test_the_compact_networks_serve_many_at_once_on_a_gpu(library: Counted, tmp_path: Path) -> None:
+    compact_plans(tmp_path, 1, 2)
+    networks = load_networks(Settings(device="gpu", plans=str(tmp_path)))
+    assert networks.buckets == (1, 2)
+    loaded = Counter(library.loaded)
+    assert loaded == {
+        "renderer_source x 1": 1,
+        **{f"{name} x {rows}": 1 for name in ("renderer_painter", "audio2exp") for rows in (1, 2)},
+        **{f"audio_features x {rows}": 2 for rows in (1, 2)},  # one for each half of a frame
+    }
+    for outcomes in call(networks, 3):
+        assert [outcome.failure for outcome in outcomes] == [None] * 3
+        assert all(outcome.frame is not None and outcome.frame.planes.shape == (768, 512) for outcome in outcomes)
+    assert library.loaded == loaded, "no session loads anything"
+
+
+def test_plans_that_never_fit_together_are_told(library: Counted, tmp_path: Path) -> None:
+    from tests.fake_gpu import write_plan
+
+    compact_plans(tmp_path, 2)
+    for path in tmp_path.glob("renderer_painter*"):
+        path.unlink()
+    write_plan(WEIGHTS / "renderer_painter.onnx", tmp_path, 4)
+    with pytest.raises(NoNetworks, match=r"heard \(2,\) at a time, pictures drawn \(4,\): run `visavis build`"):
+        load_networks(Settings(device="gpu", plans=str(tmp_path)))
+
+
+def live_portrait(folder: Path) -> None:
+    """LivePortrait's names and shapes at their smallest, and what our motions are to it: nothing."""
+    from onnx import helper
+
+    from tests.test_portrait_step import write
+
+    def constant(name: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Every output is the mean of the first input."""
+        first = next(iter(inputs))
+        nodes = [helper.make_node("ReduceMean", [first], ["mean"], keepdims=0)]
+        nodes += [helper.make_node("Expand", ["mean", f"{each}.shape"], [each]) for each in outputs]
+        fixed = {f"{each}.shape": list(shape) for each, shape in outputs.items()}
+        write(nodes, inputs, outputs, fixed, folder / f"live_portrait_{name}.onnx")
+
+    picture, points = {"picture": (1, 3, 256, 256)}, (1, 21, 3)
+    angles = dict.fromkeys(("pitch", "yaw", "roll"), (1, 66))
+    constant("motion", picture, angles | {"t": (1, 3), "exp": (1, 63), "scale": (1, 1), "kp": (1, 63)})
+    constant("appearance", picture, {"volume": (1, 4, 1, 2, 2)})
+    keypoints = {"driving": points, "source": points}
+    # What every input moves reaches the picture: the rows of a batch do not mix.
+    nodes = [
+        helper.make_node("Sub", ["driving", "source"], ["moved"]),
+        helper.make_node("ReduceMean", ["moved", "points"], ["shift"], keepdims=1),
+        helper.make_node("Reshape", ["shift", "shape"], ["flat"]),
+        helper.make_node("ReduceMean", ["volume", "volumes"], ["mean"], keepdims=1),
+        helper.make_node("Reshape", ["mean", "one"], ["level"]),
+        helper.make_node("Add", ["level", "flat"], ["features"]),
+    ]
+    fixed = {"points": [1, 2], "shape": [1, 1, 1, 1], "volumes": [1, 2, 3, 4], "one": [1, 1, 1, 1]}
+    volume = {"volume": (1, 4, 1, 2, 2)}
+    write(nodes, volume | keypoints, {"features": (1, 1, 1, 1)}, fixed, folder / "live_portrait_warping.onnx")
+    expand = [helper.make_node("Expand", ["features", "size"], ["picture"])]
+    sizes = {"features": (1, 1, 1, 1)}, {"picture": (1, 3, 512, 512)}
+    write(expand, *sizes, {"size": [1, 3, 512, 512]}, folder / "live_portrait_generator.onnx")
+    half = [
+        helper.make_node("Gather", ["given", "chosen"], ["some"], axis=1),
+        helper.make_node("Mul", ["some", "nought"], ["offsets"]),
+    ]
+    chosen = {"chosen": list(range(65)), "nought": 0.0}
+    write(half, {"given": (1, 126)}, {"offsets": (1, 65)}, chosen, folder / "live_portrait_stitching.onnx")
+    nothing = np.zeros((len(motion_vector(Motion())), 70), np.float32)
+    ExpressionTransfer(nothing).save(folder / "live_portrait_transfer.npy")
+
+
+def test_full_size_networks_are_loaded_once_whoever_draws(library: Counted, tmp_path: Path) -> None:
+    from tests.fake_gpu import write_plan
+
+    compact_plans(tmp_path, 1, 2)
+    live_portrait(tmp_path)
+    for name in ("motion", "appearance"):
+        write_plan(tmp_path / f"live_portrait_{name}.onnx", tmp_path, 1)
+    for name in ("warping", "generator", "stitching"):
+        for rows in (1, 2, 4):
+            write_plan(tmp_path / f"live_portrait_{name}.onnx", tmp_path, rows)
+    networks = load_networks(Settings(renderer="live_portrait", models=str(tmp_path), plans=str(tmp_path)))
+    assert networks.buckets == (1, 2), "of four no sound is heard at once"
+    loaded = Counter(library.loaded)
+    assert {count for name, count in loaded.items() if not name.startswith("audio_features")} == {1}
+    for outcomes in call(networks, 3):
+        assert [outcome.failure for outcome in outcomes] == [None] * 3
+        assert all(outcome.frame is not None and outcome.frame.planes.shape == (768, 512) for outcome in outcomes)
+    assert library.loaded == loaded, "no session loads anything"

@@ -233,8 +233,18 @@ def test_who_has_left_gets_nothing_and_keeps_nobody_waiting() -> None:
     gone.leave()
     stays.push(step(0, 1.0))
     assert work(scheduler, 0.0) == [stays]
-    scheduler.finish(turns, perform_each(turns), 0.0, 0.0)
+    outcomes = perform_each(turns)
+    assert not closed(gone), "a worker is at it"
+    scheduler.finish(turns, outcomes, 0.0, 0.0)
     assert [len(each) for each in delivered] == [0, 1]
+    assert closed(gone) and not closed(stays)
+    stays.leave()
+    stays.leave()
+    assert closed(stays)
+
+
+def closed(seat: Seat) -> bool:
+    return bool(getattr(seat.pipeline, "closed", False))
 
 
 def test_changes_come_before_the_frame_and_without_one_at_once() -> None:

@@ -3,12 +3,15 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 
 from engines.cost import BUCKETS, CostCurve
-from engines.media import AudioChunk, MotionFrame, VideoFrame
-from engines.scheduler import Outcome, Pipeline, Scheduler, Turn
+from engines.expression import FloatArray
+from engines.media import FRAME_TICKS, AudioChunk, Motion, MotionFrame, Speech, VideoFrame
+from engines.scheduler import Outcome, Scheduler, Turn
 from engines.workers import Workers, perform_each, perform_together
 from tests.simulation import SilentPipeline
 from tests.test_scheduler import step
@@ -46,30 +49,78 @@ def test_two_workers_draw_two_faces_at_the_same_time() -> None:
     assert sorted(pipelines[0].threads + pipelines[1].threads) == sorted(prepared)
 
 
-class Deaf(SilentPipeline):
-    def hear(self, chunk: AudioChunk) -> MotionFrame | None:
+class Listener(SilentPipeline):
+    """Says what is to be heard, and moves by what was heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ear = self
+        self.biases: list[float] = []
+
+    def take(self, chunk: AudioChunk) -> Speech | None:
+        moved = self.hear(chunk)
+        return None if moved is None else Speech(np.zeros(640, np.float32), moved.media_time)
+
+    def move(self, speech: Speech, bias: FloatArray) -> MotionFrame | None:
+        self.biases.append(float(bias[0]))
+        return MotionFrame(Motion(), speech.media_time, self.epoch)
+
+
+class Deaf(Listener):
+    def take(self, chunk: AudioChunk) -> Speech | None:
         raise ValueError("no ear")
 
 
-def test_all_that_is_to_be_drawn_is_drawn_at_once_and_who_fails_fails_alone() -> None:
+class Counting:
+    """Ears that hear how many there are."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[object]] = []
+
+    def open(self, lookahead_ms: int) -> Any:
+        raise NotImplementedError
+
+    def hear(self, ears: Sequence[Any], pcm: FloatArray) -> FloatArray:
+        assert pcm.shape == (len(ears), 640)
+        self.batches.append(list(ears))
+        return np.full((len(ears), 9), len(ears), np.float32)
+
+
+def test_all_is_heard_and_drawn_at_once_and_who_fails_fails_alone() -> None:
     scheduler = Scheduler(CostCurve(BUCKETS, (0.0,) * len(BUCKETS)))
     done: dict[str, Outcome] = {}
-    pipelines = {"one": SilentPipeline(), "deaf": Deaf(), "unseen": SilentPipeline(), "two": SilentPipeline()}
+    pipelines = {"one": Listener(), "deaf": Deaf(), "unseen": Listener(), "lags": Listener()}
     for name, pipeline in pipelines.items():
         seat = scheduler.join(pipeline, partial(done.__setitem__, name), draws=name != "unseen")
         seat.push(step(0, 1.0))
-    batches: list[list[object]] = []
+        if name == "lags":
+            seat.push(step(1, 1.0))
+    ears = Counting()
+    drawn: list[list[object]] = []
 
-    def draw_all(work: Sequence[tuple[Pipeline, MotionFrame]]) -> list[VideoFrame]:
-        batches.append([pipeline for pipeline, _ in work])
+    def draw_all(work: Sequence[tuple[Listener, MotionFrame]]) -> list[VideoFrame]:
+        drawn.append([pipeline for pipeline, _ in work])
         return [pipeline.draw(moved) for pipeline, moved in work]
 
     turns = scheduler.take(0.0)
-    scheduler.finish(turns, perform_together(draw_all)(turns), 0.0, 0.0)
-    assert len(batches) == 1 and set(map(id, batches[0])) == {id(pipelines["one"]), id(pipelines["two"])}
-    assert {name for name, outcome in done.items() if outcome.frame} == {"one", "two"}
+    scheduler.finish(turns, perform_together(ears, draw_all)(turns), 0.0, 0.0)
+    assert [len(batch) for batch in ears.batches] == [3, 1] and ears.batches[1] == [pipelines["lags"]]
+    assert pipelines["lags"].biases == [3.0, 1.0], "both of its frames, one after the other"
+    assert len(drawn) == 1 and set(map(id, drawn[0])) == {id(pipelines["one"]), id(pipelines["lags"])}
+    frames = {name: outcome.frame.media_time for name, outcome in done.items() if outcome.frame}
+    assert frames == {"one": 0, "lags": FRAME_TICKS}
     assert isinstance(done["deaf"].failure, ValueError)
-    assert len(done["unseen"].motions) == 1
+    assert [len(done[name].motions) for name in ("unseen", "lags")] == [1, 2]
+
+
+def test_changes_alone_are_made_without_hearing() -> None:
+    scheduler = Scheduler(ALONE)
+    done: list[Outcome] = []
+    listener, ears = Listener(), Counting()
+    scheduler.join(listener, done.append).interrupt(4)
+    turns = scheduler.take(0.0)
+    scheduler.finish(turns, perform_together(ears, lambda work: [])(turns), 0.0, 0.0)
+    assert listener.epoch == 4 and done[0].errors == (None,) and ears.batches == []
 
 
 def test_what_comes_while_a_batch_is_made_is_the_next_batch() -> None:
