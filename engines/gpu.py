@@ -4,6 +4,7 @@ All that knows `cuda.core` is here and in `kernels.py`. Nothing here has run on 
 those of cuda.core 1.2, and the tests put another machine of the same shape in its place.
 """
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -61,6 +62,10 @@ class Gpu(Protocol):
     def allocate(self, size: int) -> Block:
         """`size` bytes of zeros."""
 
+    def scratch(self, size: int) -> Block:
+        """At least `size` bytes for what lies between a network's layers: the same for all, since they run one after
+        the other on the one stream. Whoever runs in it keeps it: a later one may be larger."""
+
     def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
         """An array that is copied without the processor's help."""
 
@@ -99,6 +104,7 @@ class CudaGpu:
         self._graphs = os.environ.get(GRAPHS, "1") != "0" if graphs is None else graphs
         self.stream = self._device.create_stream(options=StreamOptions(nonblocking=True))
         self._pinned = LegacyPinnedMemoryResource()
+        self._scratch: Block | None = None
         self._done = self.stream.record(options=EventOptions(blocking_sync=True))
         self.kernels = Kernels(f"sm_{self._device.arch}")
 
@@ -110,10 +116,16 @@ class CudaGpu:
         buffer.fill(0, stream=self.stream)
         return Block(int(buffer.handle), size, buffer)
 
+    def scratch(self, size: int) -> Block:
+        if self._scratch is None or self._scratch.size < size:
+            self._scratch = self.allocate(size)
+        return self._scratch
+
     def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         buffer = self._pinned.allocate(size)
-        return Pinned(np.from_dlpack(buffer).view(dtype).reshape(shape), buffer)
+        memory = (ctypes.c_byte * size).from_address(int(buffer.handle))
+        return Pinned(np.frombuffer(memory, dtype).reshape(shape), buffer)
 
     def upload(self, stream: Stream, source: Pinned, target: Block) -> None:
         target.owner.copy_from(source.owner, stream=stream)
@@ -130,10 +142,13 @@ class CudaGpu:
         self.stream.sync()
         if not self._graphs:
             return lambda: record(self.stream)
-        builder = self.stream.create_graph_builder()
-        builder.begin_building("thread_local")
-        record(builder)
-        graph = builder.end_building().complete()
+        try:
+            builder = self.stream.create_graph_builder()
+            builder.begin_building("thread_local")
+            record(builder)
+            graph = builder.end_building().complete()
+        except Exception as error:  # of the driver, of cuda.core or of TensorRT, each with classes of its own
+            raise NoGpu(f"{self.name} cannot capture a CUDA graph, {GRAPHS}=0 does without: {error}") from error
         graph.upload(self.stream)
         return lambda: graph.launch(self.stream)
 

@@ -113,37 +113,46 @@ class LoadedPlan:
 
     def __init__(self, trt: Any, gpu: Gpu, engine: Any, path: Path, given: Mapping[str, Block]) -> None:
         self._path, self._gpu, self._engine = path, gpu, engine
-        self._context = self._make_context(path.with_suffix(".kernels"))
-        if self._context is None:
-            raise PlanRefused(f"no memory to run {path.name} on {gpu.name}")
-        self.inputs: dict[str, Port] = {}
-        self.outputs: dict[str, Port] = {}
-        for index in range(engine.num_io_tensors):
-            name = engine.get_tensor_name(index)
-            dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-            port = Port.make(gpu, tuple(engine.get_tensor_shape(name)), dtype, given.get(name))
-            takes = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-            (self.inputs if takes else self.outputs)[name] = port
-            self._context.set_tensor_address(name, port.block.address)
-
-    def _make_context(self, kernels: Path) -> Any:
-        """TensorRT-RTX compiles its kernels now, unless it finds them in the file `kernels` from an earlier start.
-        Those of another driver or GPU it refuses, and compiles them anew."""
-        config = self._engine.create_runtime_config()
-        if not hasattr(config, "create_runtime_cache"):
-            return self._engine.create_execution_context()
-        self._cache = config.create_runtime_cache()
-        known = kernels.exists() and self._cache.deserialize(kernels.read_bytes())
-        config.set_runtime_cache(self._cache)
-        context = self._engine.create_execution_context(config)
-        if context is not None and not known:
-            with suppress(OSError):  # a folder that only others may write to: compiled anew at every start
-                kernels.write_bytes(bytes(self._cache.serialize()))
-        return context
+        self._config = engine.create_runtime_config()
+        self._config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        with _kept_kernels(self._config, path.with_suffix(".kernels")):
+            self._context = engine.create_execution_context(self._config)
+            if self._context is None:
+                raise PlanRefused(f"no memory to run {path.name} on {gpu.name}")
+            size = int(engine.device_memory_size_v2)
+            self._scratch = gpu.scratch(size)
+            self._context.set_device_memory(self._scratch.address, size)
+            self.inputs: dict[str, Port] = {}
+            self.outputs: dict[str, Port] = {}
+            for index in range(engine.num_io_tensors):
+                name = engine.get_tensor_name(index)
+                dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
+                port = Port.make(gpu, tuple(engine.get_tensor_shape(name)), dtype, given.get(name))
+                takes = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+                (self.inputs if takes else self.outputs)[name] = port
+                self._context.set_tensor_address(name, port.block.address)
+            self.enqueue(gpu.stream)  # what is compiled at the first run is compiled now
+            gpu.wait()
 
     def enqueue(self, stream: Stream) -> None:
         if not self._context.execute_async_v3(self._gpu.handle(stream)):
             raise PlanRefused(f"{self._path.name} cannot be run on {self._gpu.name}")
+
+
+@contextmanager
+def _kept_kernels(config: Any, path: Path) -> Iterator[None]:
+    """TensorRT-RTX compiles kernels in here, unless it finds them in the file `path` from an earlier start. Those of
+    another driver or GPU it refuses, and compiles them anew."""
+    if not hasattr(config, "create_runtime_cache"):
+        yield
+        return
+    cache = config.create_runtime_cache()
+    known = path.exists() and cache.deserialize(path.read_bytes())
+    config.set_runtime_cache(cache)
+    yield
+    if not known:
+        with suppress(OSError):  # a folder that only others may write to: compiled anew at every start
+            path.write_bytes(bytes(cache.serialize()))
 
 
 class _Batch:

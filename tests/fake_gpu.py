@@ -57,6 +57,9 @@ class FakeGpu:
         memory = np.zeros(max(size, 1), np.uint8)
         return Block(memory.ctypes.data, size, memory)
 
+    def scratch(self, size: int) -> Block:
+        raise AssertionError("plans of the tests need none")
+
     def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
         array = np.zeros(shape, dtype)
         return Pinned(array, array)

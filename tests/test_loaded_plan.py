@@ -25,7 +25,9 @@ NAMES = {
         ICudaEngine.num_io_tensors ICudaEngine.get_tensor_name ICudaEngine.get_tensor_dtype
         ICudaEngine.get_tensor_shape ICudaEngine.get_tensor_mode IExecutionContext.set_tensor_address
         IExecutionContext.execute_async_v3 IRuntimeConfig.create_runtime_cache IRuntimeConfig.set_runtime_cache
-        IRuntimeCache.serialize IRuntimeCache.deserialize
+        IRuntimeCache.serialize IRuntimeCache.deserialize ICudaEngine.device_memory_size_v2
+        IRuntimeConfig.set_execution_context_allocation_strategy ExecutionContextAllocationStrategy.USER_MANAGED
+        IExecutionContext.set_device_memory
     """,
     "cuda.core": """
         Device.set_current Device.compute_capability Device.arch Device.name Device.create_stream
@@ -52,13 +54,21 @@ class Memory:
     """A GPU of numbers."""
 
     name = "test GPU"
+    stream = 3
 
     def __init__(self) -> None:
         self.next = 1000
+        self.waits = 0
 
     def allocate(self, size: int) -> Block:
         self.next += 1000
         return Block(self.next, size, None)
+
+    def scratch(self, size: int) -> Block:
+        return Block(500, 4096, None)
+
+    def wait(self) -> None:
+        self.waits += 1
 
     def handle(self, stream: Any) -> int:
         return int(stream)
@@ -71,12 +81,14 @@ class Cache:
     def __init__(self, fits: bool) -> None:
         self.fits = fits
         self.given: list[bytes] = []
+        self.compiled = False
 
     def deserialize(self, blob: bytes) -> bool:
         self.given.append(blob)
         return self.fits
 
     def serialize(self) -> bytes:
+        assert self.compiled, "kernels are compiled at the first run"
         return b"kernels"
 
 
@@ -84,12 +96,16 @@ class Library:
     """TensorRT's names, as far as they are called. `takes` False: it refuses plans."""
 
     __version__ = "11.4"
+    ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="ours")
+    device_memory_size_v2 = 1000
     TensorIOMode = SimpleNamespace(INPUT="in", OUTPUT="out")
 
     def __init__(self, takes: bool = True, memory: bool = True, runs: bool = True, cache: Cache | None = None) -> None:
         self.takes, self.memory, self.runs, self.cache = takes, memory, runs, cache
         self.addresses: dict[str, int] = {}
         self.streams: list[int] = []
+        self.scratch: tuple[int, int] | None = None
+        self.strategy = ""
         self.ports = {"x": ("in", (2, 3), np.float32), "y": ("out", (2, 4), np.float16)}
         self.num_io_tensors = len(self.ports)
         self.Logger = SimpleNamespace(ERROR=1)
@@ -101,17 +117,26 @@ class Library:
         return self if self.takes else None
 
     def create_runtime_config(self) -> Any:
+        managed = {"set_execution_context_allocation_strategy": lambda strategy: setattr(self, "strategy", strategy)}
         if self.cache is None:
-            return SimpleNamespace()
-        return SimpleNamespace(create_runtime_cache=lambda: self.cache, set_runtime_cache=lambda cache: True)
+            return SimpleNamespace(**managed)
+        kept = {"create_runtime_cache": lambda: self.cache, "set_runtime_cache": lambda cache: True}
+        return SimpleNamespace(**managed, **kept)
 
     def create_execution_context(self, config: Any = None) -> Any:
         if not self.memory:
             return None
-        return SimpleNamespace(set_tensor_address=self.addresses.__setitem__, execute_async_v3=self.execute)
+        return SimpleNamespace(
+            set_tensor_address=self.addresses.__setitem__,
+            execute_async_v3=self.execute,
+            set_device_memory=lambda address, size: setattr(self, "scratch", (address, size)),
+        )
 
     def execute(self, stream: int) -> bool:
+        assert self.scratch == (500, 1000) and self.strategy == "ours" and set(self.addresses) == set(self.ports)
         self.streams.append(stream)
+        if self.cache is not None:
+            self.cache.compiled = True
         return self.runs
 
     def get_tensor_name(self, index: int) -> str:
@@ -139,7 +164,7 @@ def test_tensors_lie_in_memory_of_their_own_or_in_what_is_given(tmp_path: Path) 
     assert plan.outputs["y"].block.address == library.addresses["y"] == 2000
     assert plan.outputs["y"].block.size == 16 and plan.outputs["y"].dtype == np.float16
     plan.enqueue(5)
-    assert library.streams == [5]
+    assert library.streams == [3, 5], "once when it was loaded"
     with pytest.raises(ValueError, match="takes 24 bytes, not 8"):
         load(Library(), tmp_path / "a.plan", x=Block(77, 8, None))
 
@@ -162,7 +187,7 @@ def test_what_the_library_refuses_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(PlanRefused, match=r"no memory to run a\.plan on test GPU"):
         load(Library(memory=False), path)
     with pytest.raises(PlanRefused, match=r"a\.plan cannot be run on test GPU"):
-        load(Library(runs=False), path).enqueue(1)
+        load(Library(runs=False), path)
     library = Library(takes=False)
     module: Any = SimpleNamespace(
         __version__="11.4", Logger=lambda level: None, Runtime=lambda log: library, nptype=library.nptype
