@@ -66,6 +66,19 @@ class Atlas:
         return Atlas(skin, worn, look_up(self.picture), look_up(self.backdrop), self.cover)
 
 
+@dataclass(frozen=True)
+class Plate:
+    """A picture, RGB uint8 (N, N, 3), in which the figure stays where it is and need not be told from the wall: what
+    is looked up is found in it, and nowhere else."""
+
+    backdrop: NDArray[np.uint8]
+
+    @cached_property
+    def figure(self) -> NDArray[np.uint8]:
+        """As that of an `Atlas`."""
+        return np.tile(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), (3, 1, 1))
+
+
 def widen(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     """`mask` (N, N) with everything within `pixels` of it (in a square)."""
     return np.asarray(cv2.dilate(mask, _square(pixels)), np.uint8)

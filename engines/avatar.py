@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.clip import Clip
 from engines.face_geometry import Interior, SourceGeometry
 from engines.head_mesh import Camera, HeadMesh
 from engines.media import FRAME_SIZE
@@ -31,7 +32,8 @@ class UnknownAvatar(KeyError):
 
 @dataclass(frozen=True)
 class Avatar:
-    """Who is shown: `picture` uint8 RGB (512, 512, 3), facing the camera, and its geometry."""
+    """Who is shown: `picture` uint8 RGB (512, 512, 3), facing the camera, and its geometry; and the clip in which they
+    move, if they were made of one."""
 
     id: str
     name: str
@@ -39,6 +41,7 @@ class Avatar:
     folder: Path
     picture: NDArray[np.uint8]
     geometry: SourceGeometry
+    clip: Clip | None = None
 
     @property
     def thumbnail(self) -> Path:
@@ -73,6 +76,7 @@ def load_avatar(name: str, folder: Path = AVATARS) -> Avatar:
     if pictured is not None and pictured.shape != mesh.neutral.shape:
         raise ValueError(f"{pack / 'pictured.npy'} has shape {pictured.shape}, the mesh {mesh.neutral.shape}")
     geometry = SourceGeometry(mesh, camera, Interior.load(pack), pictured)
+    clip = Clip(pack, mesh, geometry.interior) if Clip.exists(pack) else None
     return Avatar(
-        name, about["name"], about["description"], pack, np.ascontiguousarray(picture[..., ::-1]), geometry
+        name, about["name"], about["description"], pack, np.ascontiguousarray(picture[..., ::-1]), geometry, clip
     )  # fmt: skip

@@ -17,6 +17,9 @@ class Sources(Protocol):
     def get(self, avatar: Avatar) -> Any:
         """The avatar's source, of the kind that the renderers of this drawing take."""
 
+    def at(self, avatar: Avatar, media_time: int) -> Any:
+        """The same at a media time, where the avatar has a clip."""
+
 
 class Renderer(Protocol):
     """Draws for one thread at a time."""

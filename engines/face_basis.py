@@ -41,6 +41,10 @@ class FaceBasis:
             keypoints=mean.keypoints,
         )
 
+    def person(self, shape: FloatArray) -> "FaceBasis":
+        """The space in which there is nobody but the head at `shape`."""
+        return FaceBasis(self.head(shape), self.components[:0])
+
     @cached_property
     def keypoint_components(self) -> FloatArray:
         """What each component adds to the keypoints (C, K, 3)."""

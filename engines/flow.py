@@ -4,7 +4,7 @@ The target mesh is z-buffered; each covered pixel learns where its surface point
 source camera saw it there. Sparse keypoints tear silhouettes; a mesh does not.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -70,6 +70,14 @@ class Flow:
 
 def view_source(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], size: int) -> SourceView:
     """The mesh in the source picture, its vertices `points` (V, 3) as projected there."""
+    view = glimpse(points, triangles, parts, size)
+    sight = np.zeros((2, len(triangles)), np.uint8)
+    _see(view.pixels, triangles, parts, view.foreign, view.depth, sight)
+    return replace(view, sight=sight)
+
+
+def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], size: int) -> SourceView:
+    """The same for a source that is drawn once: which triangles it saw is found out where they are drawn."""
     raster = rasterize(points, triangles, Window.whole(size))
     covered = raster.covered()
     skin = (raster.parts(parts) < Part.HAIR).astype(np.uint8)
@@ -77,8 +85,8 @@ def view_source(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray
     foreign = cv2.erode(skin, beside) + 2 * cv2.erode(covered - skin, beside)
     depth = np.where(covered, raster.depth, 0)
     depths = np.stack([cv2.dilate(depth, around), cv2.erode(depth, around)]).astype(np.float32)
-    sight = np.zeros((2, len(triangles)), np.uint8)
-    _see(raster.pixels, triangles, parts, foreign, depths, sight)
+    inside = (parts >= Part.UPPER_TEETH) & (parts <= Part.TONGUE)
+    sight = np.tile(np.where(inside, HIDDEN, PARTLY).astype(np.uint8), (2, 1))
     return SourceView(raster.pixels, covered, skin, np.asarray(foreign, np.uint8), depths, sight)
 
 

@@ -4,11 +4,10 @@ What the space of heads cannot express is left over at the keypoints; it is spre
 that takes those values (the biharmonic spline of three dimensions, whose kernel is the distance itself).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_SIZE, FloatArray
 from engines.face_basis import FaceBasis
@@ -28,6 +27,8 @@ ANCHOR: Final = 0.3
 """The same for shoulders and nape, of which the picture says nothing: they stay."""
 
 _OPENING: Final = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch")
+OPENING: Final = np.array([1.0 if name.startswith(_OPENING) else 0.0 for name in EXPRESSION_INDEX], np.float32)
+"""1 for the coefficients that only an open mouth shows."""
 _ROW: Final = {KEYPOINT_NAMES[index]: row for row, index in enumerate(TRACKED)}
 _UNTRACKED: Final = [index for index in range(len(KEYPOINT_NAMES)) if index not in TRACKED]
 _LIP_PAIRS: Final = tuple(
@@ -49,35 +50,86 @@ def bend(basis: FaceBasis, fit: FaceFit, targets: FloatArray, doubt: FloatArray)
     resting, opening = _split(fit.expression)
     is_open = _lip_gap(targets) > OPEN
     if not is_open:
-        resting, opening = resting + opening * _unopened(), np.zeros_like(opening)
+        resting, opening = resting + opening * (1 - OPENING), np.zeros_like(opening)
     rest = head.neutral + np.tensordot(resting, head.deltas, axes=1).astype(np.float32)
     shown = rest + np.tensordot(opening, head.deltas, axes=1).astype(np.float32)
 
     places = shown[head.keypoints]
     shifts = _shifts(fit.camera, places[list(TRACKED)], targets)
-    sealed = shifts.copy()
-    for upper, lower in _LIP_PAIRS:  # lips that touch at rest move alike
-        sealed[upper] = sealed[lower] = (shifts[upper] + shifts[lower]) / 2
+    sealed = _sealed(shifts)
     if not is_open:
         shown, shifts = rest, sealed
-    stiffness = np.concatenate([YIELD * (doubt / FAMILIAR) ** 2, np.full(len(_UNTRACKED), ANCHOR)])
-    order = [*TRACKED, *_UNTRACKED]
-
-    def bent(vertices: FloatArray, wanted: FloatArray) -> FloatArray:
-        anchors = vertices[head.keypoints[order]]
-        values = np.concatenate([wanted, np.zeros((len(_UNTRACKED), 3), np.float32)])
-        return _keep_rigid(head, vertices, _field(anchors, values, stiffness, vertices))
-
-    neutral = bent(rest, sealed)
-    moved = neutral - rest
-    centres = np.stack([moved[head.eye_of_vertex == eye].mean(0) for eye in (1, 2)])
+    neutral = Field(head, rest, doubt).bent(rest, sealed)
     mesh = replace(
         head,
         neutral=neutral,
-        eye_centers=(head.eye_centers + centres).astype(np.float32),
+        eye_centers=_eye_centres(head, rest, neutral),
         deltas=_fitting_lids(basis, neutral),
     )
-    return mesh, (bent(shown, shifts) if is_open else None)
+    return mesh, (Field(head, shown, doubt).bent(shown, shifts) if is_open else None)
+
+
+@dataclass(frozen=True)
+class Bent:
+    """A head in one frame of a clip: `rest` float32 (V, 3), its vertices but for what opens the mouth, lips sealed;
+    `shown` (V, 3), as the frame shows them; `eye_centers` (2, 3)."""
+
+    rest: FloatArray
+    shown: FloatArray
+    eye_centers: FloatArray
+
+
+def bend_frame(field: "Field", expression: FloatArray, camera: Camera, targets: FloatArray) -> Bent:
+    """As `bend`, for one of many frames: nothing here jumps, so that lips may part from one frame to the next."""
+    head = field.head
+    opening = expression * OPENING
+    rest = head.neutral + np.tensordot(expression - opening, head.deltas, axes=1).astype(np.float32)
+    shown = rest + np.tensordot(opening, head.deltas, axes=1).astype(np.float32)
+    shifts = _shifts(camera, shown[head.keypoints[list(TRACKED)]], targets)
+    bent = field.bent(rest, _sealed(shifts))
+    return Bent(bent, field.bent(shown, shifts), _eye_centres(head, rest, bent))
+
+
+def _sealed(shifts: FloatArray) -> FloatArray:
+    """Lips that touch at rest move alike."""
+    sealed = shifts.copy()
+    for upper, lower in _LIP_PAIRS:
+        sealed[upper] = sealed[lower] = (shifts[upper] + shifts[lower]) / 2
+    return sealed
+
+
+def _eye_centres(head: HeadMesh, before: FloatArray, after: FloatArray) -> FloatArray:
+    moved = after - before
+    centres = np.stack([moved[head.eye_of_vertex == eye].mean(0) for eye in (1, 2)])
+    return np.asarray(head.eye_centers + centres, np.float32)
+
+
+class Field:
+    """The smoothest field over `head` that takes given values at its keypoints, where `places` (V, 3) are its vertices.
+
+    It may miss a tracked keypoint as far as that is in `doubt` (P,), in decimetres.
+    """
+
+    def __init__(self, head: HeadMesh, places: FloatArray, doubt: FloatArray) -> None:
+        self.head = head
+        anchors = places[head.keypoints[[*TRACKED, *_UNTRACKED]]]
+        count = len(anchors)
+        system = np.ones((count + 1, count + 1))
+        system[:count, :count] = -np.linalg.norm(anchors[:, None] - anchors[None], axis=2)
+        system[count, count] = 0.0
+        stiffness = np.concatenate([YIELD * (doubt / FAMILIAR) ** 2, np.full(len(_UNTRACKED), ANCHOR)])
+        system[np.arange(count), np.arange(count)] = stiffness
+        self._weights = np.linalg.inv(system)[:, : len(TRACKED)]
+        self._reach = np.empty((len(places), count), np.float32)
+        for start in range(0, len(places), 1024):
+            part = places[start : start + 1024]
+            self._reach[start : start + 1024] = -np.linalg.norm(part[:, None] - anchors[None], axis=2)
+
+    def bent(self, vertices: FloatArray, wanted: FloatArray) -> FloatArray:
+        """`vertices` (V, 3) with the tracked keypoints moved by `wanted` (P, 3), and shoulders and nape staying."""
+        weights = self._weights @ wanted
+        moved = np.asarray(self._reach @ weights[:-1].astype(np.float32) + weights[-1], np.float32)
+        return _keep_rigid(self.head, vertices, moved)
 
 
 def _split(expression: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -89,11 +141,6 @@ def _split(expression: FloatArray) -> tuple[FloatArray, FloatArray]:
         elif name.startswith("mouthSmile"):
             share[index] = 1 - KEPT_SMILE
     return expression * (1 - share), expression * share
-
-
-def _unopened() -> FloatArray:
-    """1 for what a shut mouth may show."""
-    return np.array([0.0 if name.startswith(_OPENING) else 1.0 for name in EXPRESSION_INDEX], np.float32)
 
 
 def _lip_gap(targets: FloatArray) -> float:
@@ -108,23 +155,6 @@ def _shifts(camera: Camera, places: FloatArray, targets: FloatArray) -> FloatArr
     seen = camera.project(places)
     away = (targets - seen[:, :2]) * seen[:, 2:] * camera.reach
     return np.asarray(away[:, :1] * right - away[:, 1:] * up, np.float32)
-
-
-def _field(
-    anchors: FloatArray, values: FloatArray, stiffness: NDArray[np.floating], vertices: FloatArray
-) -> FloatArray:
-    """Spread `values` (n, 3) at `anchors` (n, 3) over `vertices` (V, 3)."""
-    count = len(anchors)
-    system = np.zeros((count + 1, count + 1))
-    system[:count, :count] = -np.linalg.norm(anchors[:, None] - anchors[None], axis=2)
-    system[np.arange(count), np.arange(count)] = stiffness
-    system[count, :count] = system[:count, count] = 1.0
-    weights = np.linalg.solve(system, np.vstack([values, np.zeros((1, 3))]))
-    spread = np.empty_like(vertices)
-    for start in range(0, len(vertices), 1024):
-        part = vertices[start : start + 1024]
-        spread[start : start + 1024] = -np.linalg.norm(part[:, None] - anchors[None], axis=2) @ weights[:count]
-    return np.asarray(spread + weights[count], np.float32)
 
 
 def _keep_rigid(head: HeadMesh, vertices: FloatArray, moved: FloatArray) -> FloatArray:

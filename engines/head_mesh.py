@@ -5,7 +5,7 @@ everywhere; what differs between avatars is the neutral shape, the deltas of the
 hair and garment that may follow the face.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +154,12 @@ class HeadMesh:
         )  # fmt: skip
         return posed
 
+    def reshaped(self, neutral: FloatArray, eye_centers: FloatArray) -> "HeadMesh":
+        """The same head with other vertices at rest, which expresses itself as this one does."""
+        mesh = replace(self, neutral=neutral, eye_centers=eye_centers)
+        mesh.__dict__["_moves"] = self._moves  # found once, and the same
+        return mesh
+
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz``; deltas and weights in half precision."""
         np.savez_compressed(path, **self.arrays())  # type: ignore[arg-type]
@@ -197,11 +203,13 @@ class HeadMesh:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera at `eye` looking at `at` (decimetres), y up, square picture, vertical field of view."""
+    """A pinhole camera at `eye` looking at `at` (decimetres), y up, square picture, vertical field of view; tilted by
+    `roll` radians, clockwise as seen from behind it."""
 
     eye: tuple[float, float, float]
     at: tuple[float, float, float]
     fov_degrees: float = 17.0
+    roll: float = 0.0
 
     @cached_property
     def axes(self) -> NDArray[np.float64]:
@@ -210,7 +218,9 @@ class Camera:
         forward = (at - eye) / np.linalg.norm(at - eye)
         right = np.cross(forward, (0.0, 1.0, 0.0))
         right /= np.linalg.norm(right)
-        return np.stack([right, np.cross(right, forward), forward])
+        up = np.cross(right, forward)
+        cos, sin = np.cos(self.roll), np.sin(self.roll)
+        return np.stack([cos * right - sin * up, cos * up + sin * right, forward])
 
     @property
     def reach(self) -> float:

@@ -47,8 +47,8 @@ FACE_VID2VID: Final = Family("face_vid2vid", FaceVid2VidFaces(), ("pose", "detec
 @dataclass(frozen=True, eq=False)
 class KeypointSource:
     """What is computed once per avatar: features float32 (1, 32, 16, 64, 64), the face that motions move, and where its
-    keypoints are in the picture, (K, 3). `opening` float32 (EXPRESSION_SIZE,) is how far the mouth stands open in it, of
-    a clip's frame."""
+    keypoints are in the picture, (K, 3). Of a clip's frame, `opening` float32 (EXPRESSION_SIZE,) is how far the mouth
+    stands open in it."""
 
     volume: FloatArray
     face: KeypointFace

@@ -40,6 +40,16 @@ def read_picture(data: bytes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[..., ::-1], np.uint8)
 
 
+def to_jpeg(picture: NDArray[np.uint8], quality: int = 93) -> bytes:
+    """RGB uint8 (h, w, 3) as a JPEG file."""
+    return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def from_jpeg(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The reverse of `to_jpeg`."""
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
 def picture_size(data: bytes) -> tuple[int, int] | None:
     """Width and height that the header of a JPEG, PNG or WebP file names; None for anything else."""
     try:

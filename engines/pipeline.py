@@ -121,12 +121,15 @@ class Pipeline:
     def move(self, speech: Speech, bias: FloatArray) -> MotionFrame | None:
         """The motion of the frame that is complete after `speech`, in which `ear` heard the lips' `bias` (9,)."""
         media_time = speech.media_time - self.ear.lookahead_frames * FRAME_TICKS
-        motion, self._motion = self._composer.step(self._motion, bias, self.controls, self.drive(media_time))
-        return MotionFrame(motion, media_time, self.epoch)
+        controls, drive, clip = self.controls, self.drive(media_time), self.avatar.clip
+        if clip is not None:
+            controls, drive = clip.lead(controls, drive)
+        motion, self._motion = self._composer.step(self._motion, bias, controls, drive)
+        return MotionFrame(motion if clip is None else clip.beyond(motion, media_time), media_time, self.epoch)
 
     def source(self, moved: MotionFrame) -> Any:
         """What renderers know of the avatar in a frame."""
-        return self._sources.get(self.avatar)
+        return self._sources.at(self.avatar, moved.media_time)
 
     def draw(self, moved: MotionFrame) -> VideoFrame:
         """The picture of a motion."""

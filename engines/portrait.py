@@ -181,10 +181,15 @@ def frame(photo: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
         distance = cv2.distanceTransform((inside < 255).astype(np.uint8), cv2.DIST_L2, 5)
         for sigma, begin in ((4.0, 2.0), (12.0, 16.0), (32.0, 48.0)):
             share = np.clip((distance - begin / 2) / begin, 0, 1)[..., None]
-            picture = (
-                picture + (cv2.GaussianBlur(picture, (0, 0), sigma) - picture.astype(np.float32)) * share
-            ).astype(np.uint8)
+            picture = (picture + (_blurred(picture, sigma) - picture.astype(np.float32)) * share).astype(np.uint8)
     return picture
+
+
+def _blurred(picture: NDArray[np.uint8], sigma: float) -> FloatArray:
+    """The picture blurred by `sigma` pixels, as float32; at a quarter of its size, which nobody can see."""
+    small = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.float32)
+    soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+    return np.asarray(cv2.resize(soft, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _resampled(photo: NDArray[np.uint8], crop: Crop, size: int) -> NDArray[np.uint8]:

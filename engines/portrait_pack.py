@@ -1,4 +1,4 @@
-"""Avatar packs that people make of photos: written, fitted anew, listed, deleted.
+"""Avatar packs that people make of photos and clips: written, fitted anew, listed, deleted.
 
 Beside what every pack holds (`engines.avatar`), such a pack keeps `photo.jpg`, the part of the photo around the head
 without its metadata, `scene.jpg`, all of the photo (`engines.scene`), and `fit.json`: which square of the photo the
@@ -10,8 +10,9 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +23,18 @@ from numpy.typing import NDArray
 
 from engines.avatar import AVATARS, Avatar, list_avatars, load_avatar
 from engines.backend import Backend
+from engines.clip import Clip
+from engines.clip_fit import best_frame, fit_track, take_shots, talks
+from engines.clip_pack import write_clip
+from engines.clip_track import follow
 from engines.face_basis import FaceBasis
 from engines.face_geometry import Interior
 from engines.landmarks import TRACKED_NAMES, Crop, Face, LandmarkFinder
 from engines.openvino_backend import OpenVinoBackend
-from engines.pictures import MOST_BYTES, read_picture
+from engines.pictures import read_picture, to_jpeg
 from engines.portrait import NoPortrait, Portrait, choose_face, make_portrait
 from engines.scene import LONGEST_SIDE
+from engines.videos import MOST_BYTES, read_video, video_format
 
 THUMBNAIL_SIZE: Final = 192
 PHOTO_SIDE: Final = 2048
@@ -59,8 +65,8 @@ def user_folder(chosen: str = "", environment: Mapping[str, str] = os.environ) -
 
 @dataclass(frozen=True)
 class Made:
-    """A pack that was written: its `id`; `points`, keypoint names with places as fractions (x, y) of the picture;
-    `notes` for the person."""
+    """A pack that was written: its `id`; `points`, keypoint names with places as fractions (x, y) of the picture, if
+    they can be moved; `notes` for the person."""
 
     id: str
     points: dict[str, tuple[float, float]]
@@ -111,31 +117,55 @@ class AvatarMaker:
         return load_avatar(id, self.folder)
 
     def create(self, data: bytes, name: str = "") -> Made:
-        """A new avatar from the bytes of a picture. Raises `BadPicture` and `NoPortrait`."""
+        """A new avatar from the bytes of a picture or a video. Raises `BadPicture` and `NoPortrait`."""
         if len(self.list()) >= self._most:
             raise NoPortrait("too_many", f"There are {self._most} avatars made of photos already: delete some first.")
+        if video_format(data) is not None:
+            return self._create_moving(data, name)
         photo = read_picture(data)
         face, notes = choose_face(photo, self._finder)
-        part, face, place = _around(photo, face)
-        portrait = make_portrait(part, face, self._basis)
+        with self._new(name) as (pack, name):
+            return self._write_new(pack, name, photo, face, notes)
+
+    def _create_moving(self, data: bytes, name: str) -> Made:
+        """The best frame of a clip makes a portrait as a photo does; the clip goes with it."""
+        track, fits, person = fit_track(follow(read_video(data), self._finder), self._basis)
+        best, notes = best_frame(fits), track.notes
+        if talks(fits):
+            notes = (*notes, "In the clip somebody speaks. One in which the person only listens would look better.")
+        with self._new(name) as (pack, name):
+            made = self._write_new(pack, name, track.frame(best), track.face(best), notes)
+            write_clip(pack, track, take_shots(track, fits, person), person.mean.neutral)
+            return replace(made, points={})
+
+    @contextmanager
+    def _new(self, name: str) -> Iterator[tuple[Path, str]]:
+        """A folder to fill, and the name as it is shown; nothing is left of what fails."""
         name = " ".join(name.split())[:LONGEST_NAME] or "My portrait"
         id = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'portrait'}-{secrets.token_hex(3)}"
         unfinished = self.folder / f".{id}"
         unfinished.mkdir(parents=True)
         try:
-            place = _write_scene(unfinished, photo, place)
-            cv2.imwrite(str(unfinished / "photo.jpg"), part[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-            made = self._write(unfinished, name, face, portrait, place, {}, notes)
+            yield unfinished, name
             unfinished.rename(self.folder / id)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
-        return Made(id, made.points, made.notes)
+
+    def _write_new(self, pack: Path, name: str, photo: NDArray[np.uint8], face: Face, notes: tuple[str, ...]) -> Made:
+        part, face, place = _around(photo, face)
+        portrait = make_portrait(part, face, self._basis)
+        place = _write_scene(pack, photo, place)
+        (pack / "photo.jpg").write_bytes(to_jpeg(part, 95))
+        made = self._write(pack, name, face, portrait, place, {}, notes)
+        return replace(made, id=pack.name.removeprefix("."))
 
     def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> Made:
         """Fit an avatar anew with some keypoints `moved`, given as fractions of its picture; what was moved before
         stays moved. Raises `NoPortrait`, and `KeyError` when no such avatar was made here."""
         pack = self._pack(id)
+        if Clip.exists(pack):
+            raise NoPortrait("moving", "The points of a clip cannot be moved: make the avatar anew of a better clip.")
         fit = json.loads((pack / "fit.json").read_text())
         crop = Crop(**fit["crop"])
         places = np.array(list(moved.values()), np.float32).reshape(-1, 2) * 2 - 1
@@ -148,8 +178,11 @@ class AvatarMaker:
         return Made(id, made.points, made.notes)
 
     def points(self, id: str) -> Made:
-        """Where the keypoints of an avatar lie. Raises `KeyError`."""
-        fit = json.loads((self._pack(id) / "fit.json").read_text())
+        """Where the keypoints of an avatar lie, none for one that was made of a clip. Raises `KeyError`."""
+        pack = self._pack(id)
+        if Clip.exists(pack):
+            return Made(id, {}, ())
+        fit = json.loads((pack / "fit.json").read_text())
         return Made(id, {name: (x, y) for name, (x, y) in fit["points"].items()}, ())
 
     def delete(self, id: str) -> None:

@@ -23,6 +23,7 @@ from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.media import FRAME_SIZE, Motion
 from engines.source_cache import encoder_input
+from engines.unmoved import keep_unmoved
 
 PAINTER: Final = "renderer_painter.onnx"
 MAIN_SIZE: Final = 128
@@ -63,22 +64,25 @@ class SourceEncoder:
 
 @dataclass(frozen=True)
 class Sketch:
-    """A frame before it is painted: the warp, the geometry that made it, and what the painter takes of them."""
+    """A frame before it is painted: the warp, the geometry that made it, and what the painter takes of them; `filmed`
+    if it is a clip's, of which as much stays as can."""
 
     warped: NDArray[np.uint8]
     geometry: FaceGeometry
     inputs: dict[str, FloatArray]
+    filmed: bool
 
     @classmethod
     def of(cls, source: Source, motion: Motion) -> Self:
         geometry = face_geometry(source.geometry, motion)
         warped = warp(source.atlas, geometry)
         inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}
-        return cls(warped, geometry, inputs)
+        return cls(warped, geometry, inputs, isinstance(source.atlas, Plate))
 
     def painted(self, layers: Mapping[str, FloatArray]) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3), of the painter's `layers` (1, h, w, 16)."""
-        return compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
+        picture = compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
+        return keep_unmoved(self.warped, picture, self.geometry.flow) if self.filmed else picture
 
 
 class Renderer:

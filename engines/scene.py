@@ -1,4 +1,4 @@
-"""The whole photo around an avatar's square: the living face goes back to where it was cut out."""
+"""The whole photo, or clip, around an avatar's square: the living face goes back to where it was cut out."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.clip import Clip, Reel, turning
 from engines.landmarks import Crop
 from engines.media import FRAME_SIZE
 
@@ -38,7 +39,7 @@ class Scene:
         self._rows, self._columns = slice(top, bottom), slice(left, right)
         self._shrink = min(1.0, square.side / FRAME_SIZE)
         self._matrix = square.pixel_matrix(round(FRAME_SIZE * self._shrink), left, top)
-        self._share = self._seam(square)
+        self._share = self._seam()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,16 +55,17 @@ class Scene:
     def load(cls, pack: Path, most_pixels: int = LONGEST_SIDE**2) -> "Scene":
         """The scene kept in an avatar's folder, made smaller where it has more pixels. Raises `NoScene` where there is
         none."""
-        photo = cv2.imread(str(pack / "scene.jpg"), cv2.IMREAD_COLOR) if cls.exists(pack) else None
+        if Clip.exists(pack):
+            return ClipScene(pack, most_pixels)
+        photo = cv2.imread(str(pack / "scene.jpg"), cv2.IMREAD_COLOR_RGB) if cls.exists(pack) else None
         if photo is None:
             raise NoScene(f"{pack.name} has no photo around it: only avatars made of photos have one")
         square = Crop(**json.loads((pack / "scene.json").read_text()))
-        scale = (most_pixels / (photo.shape[0] * photo.shape[1])) ** 0.5
-        if scale < 1:
-            width, height = int(photo.shape[1] * scale), int(photo.shape[0] * scale)
-            square = square.scaled(scale)
-            photo = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        return cls(np.ascontiguousarray(photo[..., ::-1]), square)
+        return cls(*_shrunk(np.asarray(photo, np.uint8), square, most_pixels))
+
+    def at(self, media_time: int) -> "Scene":
+        """The scene at a media time: a photo is always the same."""
+        return self
 
     def paste(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The photo with the avatar's `picture`, uint8 RGB (512, 512, 3), in its place: uint8 RGB (h, w, 3)."""
@@ -94,12 +96,49 @@ class Scene:
         _blend(region, laid, self._share, blended)
         return blended
 
-    def _seam(self, square: Crop) -> NDArray[np.uint16]:
+    def _seam(self) -> NDArray[np.uint16]:
         """The share of the avatar's picture in every pixel of the region, in 256ths."""
-        y, x = np.mgrid[self._rows, self._columns].astype(np.float32) + np.float32(0.5)
-        inside = (1 - np.abs(square.to_crop(np.stack([x, y], -1))).max(-1)) * (FRAME_SIZE / 2 / FEATHER)
-        inside = np.clip(inside, 0, 1)
-        return np.asarray(np.rint(inside * inside * (3 - 2 * inside) * 256), np.uint16)
+        size = round(FRAME_SIZE * self._shrink)
+        share = cv2.resize(_SHARE, (size, size), interpolation=cv2.INTER_AREA)
+        shape = self._photo[self._rows, self._columns].shape[1::-1]
+        return np.asarray(cv2.warpAffine(share, self._matrix, shape, flags=cv2.INTER_LINEAR), np.uint16)
+
+
+class ClipScene(Scene):
+    """The frames of a clip: as a scene it is its first frame, and another one `at` every media time."""
+
+    def __init__(self, pack: Path, most_pixels: int) -> None:
+        with np.load(pack / "clip.npz", allow_pickle=False) as arrays:
+            self._reel, self._squares = Reel(pack / "frames.mjpeg", arrays["frames"]), arrays["squares"]
+        self._most_pixels = most_pixels
+        super().__init__(*self._frame(0))
+
+    def at(self, media_time: int) -> Scene:
+        """The frame that `engines.clip.Clip` shows then."""
+        return Scene(*self._frame(turning(media_time, len(self._squares))))
+
+    def _frame(self, index: int) -> tuple[NDArray[np.uint8], Crop]:
+        x, y, side, roll = (float(value) for value in self._squares[index])
+        return _shrunk(self._reel.frame(index), Crop(x, y, side, roll), self._most_pixels)
+
+
+def _shrunk(photo: NDArray[np.uint8], square: Crop, most_pixels: int) -> tuple[NDArray[np.uint8], Crop]:
+    """Both as they are with at most as many pixels."""
+    scale = (most_pixels / (photo.shape[0] * photo.shape[1])) ** 0.5
+    if scale >= 1:
+        return photo, square
+    size = int(photo.shape[1] * scale), int(photo.shape[0] * scale)
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8), square.scaled(scale)
+
+
+def _share() -> NDArray[np.uint16]:
+    """The share of an avatar's picture in each of its pixels: the border passes into the photo."""
+    away = np.minimum(np.arange(FRAME_SIZE), np.arange(FRAME_SIZE)[::-1]) + 0.5
+    inside = np.clip(np.minimum.outer(away, away) / FEATHER, 0, 1)
+    return np.asarray(np.rint(inside * inside * (3 - 2 * inside) * 256), np.uint16)
+
+
+_SHARE: Final = _share()
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,14 +1,14 @@
 """What was found out about avatars, once for all sessions, whichever renderer wants to know it."""
 
 import threading
-from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.avatar import Avatar
+from engines.clip import ClipFrame
 from engines.expression import FloatArray
 
 ENCODED_SIZE: Final = 256
@@ -17,10 +17,20 @@ ENCODED_SIZE: Final = 256
 S = TypeVar("S")
 
 
-class SourceCache(Generic[S]):
-    """Encoded sources by content hash, shared by all sessions of a process; safe to call from any thread."""
+class Encoder(Protocol[S]):
+    """Makes the sources of one kind of renderer."""
 
-    def __init__(self, encode: Callable[[Avatar], S]) -> None:
+    def __call__(self, avatar: Avatar) -> S:
+        """That of a portrait, for one thread at a time."""
+
+    def follow(self, still: S, frame: ClipFrame) -> S:
+        """That of a frame of the clip whose portrait is `still`, in any thread."""
+
+
+class SourceCache(Generic[S]):
+    """Encoded portraits by content hash, shared by all sessions of a process; safe to call from any thread."""
+
+    def __init__(self, encode: Encoder[S]) -> None:
         self._encode = encode
         self._sources: dict[str, S] = {}
         self._encoding = threading.Lock()
@@ -34,6 +44,11 @@ class SourceCache(Generic[S]):
             if avatar.content_hash not in self._sources:
                 self._sources[avatar.content_hash] = self._encode(avatar)
             return self._sources[avatar.content_hash]
+
+    def at(self, avatar: Avatar, media_time: int) -> S:
+        """The same at a media time: an avatar with a clip is another in every frame, of which none is kept."""
+        still = self.get(avatar)
+        return still if avatar.clip is None else self._encode.follow(still, avatar.clip.frame(media_time))
 
 
 def encoder_input(picture: NDArray[np.uint8]) -> FloatArray:
