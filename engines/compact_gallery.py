@@ -2,7 +2,7 @@
 the processor warps and composes some of them."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -16,15 +16,14 @@ Work = tuple[Pipeline, MotionFrame]
 
 
 class CompactGallery:
-    """`painter` takes any number of rows; `threads` cores work beside it."""
+    """`painter` takes any number of rows; `cores` work beside it."""
 
-    def __init__(self, painter: Network, threads: int) -> None:
-        self._painter = painter
-        self._pool = ThreadPoolExecutor(threads, "gallery")
+    def __init__(self, painter: Network, cores: Executor) -> None:
+        self._painter, self._cores = painter, cores
 
     def draw_all(self, work: Sequence[Work]) -> list[VideoFrame]:
         """A frame for every pipeline and its motion (see `engines.workers.perform_together`)."""
-        sketches = list(self._pool.map(_sketch, work))
+        sketches = list(self._cores.map(_sketch, work))
         inputs = {name: np.concatenate([each.inputs[name] for each in sketches]) for name in sketches[0].inputs}
         layers = self._painter.run(inputs)
         rows = [{name: layer[row : row + 1] for name, layer in layers.items()} for row in range(len(work))]
@@ -33,7 +32,7 @@ class CompactGallery:
             pipeline, moved = one
             return pipeline.show(sketch.painted(row), moved)
 
-        return list(self._pool.map(finish, work, sketches, rows))
+        return list(self._cores.map(finish, work, sketches, rows))
 
 
 def _sketch(one: Work) -> Sketch:

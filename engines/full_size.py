@@ -7,6 +7,7 @@ engine = Engine(OwnEars(OpenVinoBackend(), WEIGHTS), drawing)
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,7 +23,7 @@ from engines.expression import FloatArray
 from engines.expression_transfer import Draw, ExpressionTransfer, poses_to_show
 from engines.keypoint_face import Faces
 from engines.keypoint_renderer import Family, KeypointEncoder, KeypointRenderer, KeypointSource, Looker, Mover
-from engines.media import FRAME_SIZE, Motion, MotionFrame, VideoFrame
+from engines.media import Motion, MotionFrame, VideoFrame
 from engines.pipeline import Pipeline
 from engines.source_cache import SourceCache
 
@@ -91,24 +92,20 @@ class Step(Protocol):
 class Gallery:
     """Draws the pictures of many sessions in one step on the GPU, whose memory holds the sources shown last."""
 
-    def __init__(self, faces: Faces, mover: Mover, step: Step, places: int) -> None:
-        self._faces, self._mover, self._step, self._places = faces, mover, step, places
+    def __init__(self, faces: Faces, mover: Mover, step: Step, places: int, cores: Executor) -> None:
+        """`cores` lay pictures into their scenes."""
+        self._faces, self._mover, self._step, self._places, self._cores = faces, mover, step, places, cores
         self._slots: OrderedDict[KeypointSource, int] = OrderedDict()
         self._drawing = threading.Lock()
 
     def draw_all(self, work: Sequence[tuple[Pipeline, MotionFrame]]) -> list[VideoFrame]:
         """A frame for every pipeline and its motion (see `engines.workers.perform_together`)."""
-        sources = [pipeline.source(moved) for pipeline, moved in work]
+        sources = list(self._cores.map(lambda one: one[0].source(one[1]), work))
         planes = self.draw(sources, [moved.motion for _, moved in work])
-        return [
-            VideoFrame(each, moved.media_time, moved.epoch, moved.motion)
-            if pipeline.scene is None and each.shape[1] == FRAME_SIZE
-            else pipeline.show(_picture(each), moved)
-            for each, (pipeline, moved) in zip(planes, work, strict=True)
-        ]
+        return list(self._cores.map(_frame, planes, work))
 
     def draw(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> NDArray[np.uint8]:
-        """I420 planes uint8 (n, 3/2 S, S), as large as the generator paints."""
+        """I420 planes uint8 (n, 768, 512)."""
         with self._drawing:
             moves = np.stack([self._faces.move(face) for face in self._mover(sources, motions)])
             slots = self._hang(sources)
@@ -139,16 +136,21 @@ class Easel:
 
     def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3)."""
-        return _picture(self._gallery.draw([source], [motion])[0])
+        return _picture(self.step(source, motion))
 
     def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (768, 512)."""
-        return np.asarray(cv2.cvtColor(self.render(source, motion), cv2.COLOR_RGB2YUV_I420), np.uint8)
+        planes: NDArray[np.uint8] = self._gallery.draw([source], [motion])[0]
+        return planes
+
+
+def _frame(planes: NDArray[np.uint8], one: tuple[Pipeline, MotionFrame]) -> VideoFrame:
+    pipeline, moved = one
+    if pipeline.scene is not None:
+        return pipeline.show(_picture(planes), moved)
+    return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
 
 def _picture(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """I420 planes (3/2 S, S) as RGB uint8 (512, 512, 3)."""
-    picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
-    if picture.shape[0] != FRAME_SIZE:
-        picture = cv2.resize(picture, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(picture, np.uint8)
+    """I420 planes (768, 512) as RGB uint8 (512, 512, 3)."""
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)

@@ -125,7 +125,7 @@ class CudaGpu:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         buffer = self._pinned.allocate(size)
         memory = (ctypes.c_byte * size).from_address(int(buffer.handle))
-        return Pinned(np.frombuffer(memory, dtype).reshape(shape), buffer)
+        return Pinned(np.frombuffer(memoryview(memory), dtype).reshape(shape), buffer)
 
     def upload(self, stream: Stream, source: Pinned, target: Block) -> None:
         target.owner.copy_from(source.owner, stream=stream)

@@ -99,6 +99,35 @@ extern "C" __global__ void stitch_keypoints(const float* offsets, float* driving
 
 // --- Pictures -------------------------------------------------------------------------------------------------------
 
+// Shares of four neighbours at `t` between the middle two: OpenCV's cubic.
+__device__ __forceinline__ void cubic(float t, float (&shares)[4]) {
+    const float a = -0.75f, u = 1.0f - t;
+    shares[0] = ((a * (t + 1.0f) - 5.0f * a) * (t + 1.0f) + 8.0f * a) * (t + 1.0f) - 4.0f * a;
+    shares[1] = ((a + 2.0f) * t - (a + 3.0f)) * t * t + 1.0f;
+    shares[2] = ((a + 2.0f) * u - (a + 3.0f)) * u * u + 1.0f;
+    shares[3] = 1.0f - shares[0] - shares[1] - shares[2];
+}
+
+__device__ __forceinline__ int within(int at, int size) { return at < 0 ? 0 : at < size ? at : size - 1; }
+
+// pictures (rows, 3, size, size) to (rows, 3, large, large), cubic. Grid: x, y over large, z over rows and channels.
+extern "C" __global__ void enlarge(const float* pictures, float* enlarged, int size, int large) {
+    const int x = index_x(), y = index_y();
+    if (x >= large || y >= large) return;
+    const float scale = (float)size / large;
+    const float u = (x + 0.5f) * scale - 0.5f, v = (y + 0.5f) * scale - 0.5f;
+    const int column = (int)floorf(u), row = (int)floorf(v);
+    float across[4], down[4], sum = 0.0f;
+    cubic(u - column, across);
+    cubic(v - row, down);
+    const float* own = pictures + (long long)blockIdx.z * size * size;
+    for (int j = 0; j < 4; ++j) {
+        const float* line = own + (long long)within(row + j - 1, size) * size;
+        for (int i = 0; i < 4; ++i) sum += down[j] * across[i] * line[within(column + i - 1, size)];
+    }
+    enlarged[((long long)blockIdx.z * large + y) * large + x] = sum;
+}
+
 __device__ __forceinline__ int level(float share) {  // 0..1 to 0..255, to the nearest
     return (int)(fminf(fmaxf(share, 0.0f), 1.0f) * 255.0f + 0.5f);
 }
@@ -131,45 +160,4 @@ extern "C" __global__ void i420(const float* picture, byte* planes, int height, 
         blue[i] = level(own[2 * area + at]);
     }
     write_i420(red, green, blue, planes + blockIdx.z * (area + area / 2), x, y, height, width);
-}
-
-// The same of a frame in bytes, (height, width, 3). Grid: x, y over 2 x 2 pixels.
-extern "C" __global__ void i420_of_bytes(const byte* frame, byte* planes, int height, int width) {
-    const int x = 2 * index_x(), y = 2 * index_y();
-    if (x >= width || y >= height) return;
-    int red[4], green[4], blue[4];
-    for (int i = 0; i < 4; ++i) {
-        const byte* pixel = frame + 3 * ((long long)(y + i / 2) * width + x + i % 2);
-        red[i] = pixel[0], green[i] = pixel[1], blue[i] = pixel[2];
-    }
-    write_i420(red, green, blue, planes, x, y, height, width);
-}
-
-// Lay a picture (3, size, size) in 0..1, by its mask (size, size) in 0..1, over the background where it was cut from.
-// `to_picture` (2, 3) takes a pixel of the frame to one of the picture (both counted from the first pixel's centre);
-// background and frame are (height, width, 3). Outside the picture the background stays. Only pixels of the box are
-// written, whose corner and size are given: the others never change. Grid: x, y over the box.
-extern "C" __global__ void paste_back(
-    const float* picture, const float* mask, int size, const float* to_picture, const byte* background, byte* frame,
-    int width, int left, int top, int box_width, int box_height) {
-    if (index_x() >= box_width || index_y() >= box_height) return;
-    const int x = left + index_x(), y = top + index_y();
-    const float u = to_picture[0] * x + to_picture[1] * y + to_picture[2];
-    const float v = to_picture[3] * x + to_picture[4] * y + to_picture[5];
-    const float column = floorf(u), row = floorf(v);
-    const int i = (int)column, j = (int)row;
-    float share = 0.0f, colour[3] = {0.0f, 0.0f, 0.0f};
-    for (int corner = 0; corner < 4; ++corner) {
-        const int cx = i + corner % 2, cy = j + corner / 2;
-        if (cx < 0 || cy < 0 || cx >= size || cy >= size) continue;
-        const float weight = (corner % 2 ? u - column : 1.0f - (u - column)) * (corner / 2 ? v - row : 1.0f - (v - row));
-        const int at = cy * size + cx;
-        share += weight * mask[at];
-        for (int c = 0; c < 3; ++c) colour[c] += weight * picture[(long long)c * size * size + at];
-    }
-    const long long pixel = 3 * ((long long)y * width + x);
-    for (int c = 0; c < 3; ++c) {
-        const float under = background[pixel + c] / 255.0f;
-        frame[pixel + c] = (byte)level(under + share * (colour[c] - under));
-    }
 }

@@ -18,9 +18,8 @@ NAMES: Final = (
     "ring_reset",
     "place_keypoints",
     "stitch_keypoints",
+    "enlarge",
     "i420",
-    "i420_of_bytes",
-    "paste_back",
 )
 WORD: Final = 16
 """Bytes that `gather_rows` and `scatter_rows` move at a time: rows of tables are padded to a multiple of it."""
@@ -144,33 +143,15 @@ class Kernels:
         numbers = _numbers(rows, count)
         self._launch(stream, "stitch_keypoints", _line(rows * count), (_LINE, 1, 1), offsets, driving, *numbers)
 
+    def enlarge(self, stream: Any, pictures: Address, enlarged: Address, rows: int, size: int, large: int) -> None:
+        """Pictures (rows, 3, size, size) to (rows, 3, large, large), as OpenCV does it with INTER_CUBIC."""
+        grid = _tiles(large, large, 3 * rows)
+        self._launch(stream, "enlarge", grid, (_TILE, _TILE, 1), pictures, enlarged, *_numbers(size, large))
+
     def i420(self, stream: Any, picture: Address, planes: Address, rows: int, height: int, width: int) -> None:
         """Pictures (rows, 3, height, width) in 0..1 to planes (rows, 3/2 height, width); even lengths."""
         grid = _tiles(width // 2, height // 2, rows)
         self._launch(stream, "i420", grid, (_TILE, _TILE, 1), picture, planes, np.int32(height), np.int32(width))
-
-    def i420_of_bytes(self, stream: Any, frame: Address, planes: Address, height: int, width: int) -> None:
-        """A frame uint8 (height, width, 3) to planes (3/2 height, width); even lengths."""
-        grid = _tiles(width // 2, height // 2)
-        arguments = (frame, planes, np.int32(height), np.int32(width))
-        self._launch(stream, "i420_of_bytes", grid, (_TILE, _TILE, 1), *arguments)
-
-    def paste_back(
-        self,
-        stream: Any,
-        picture: Address,
-        mask: Address,
-        size: int,
-        to_picture: Address,
-        background: Address,
-        frame: Address,
-        width: int,
-        box: tuple[int, int, int, int],
-    ) -> None:
-        """The picture over the background, within `box` (left, top, width, height) of the frame."""
-        grid = _tiles(box[2], box[3])
-        arguments = (picture, mask, np.int32(size), to_picture, background, frame, np.int32(width))
-        self._launch(stream, "paste_back", grid, (_TILE, _TILE, 1), *arguments, *map(np.int32, box))
 
 
 def _numbers(*values: int) -> list[np.int32]:

@@ -1,6 +1,6 @@
 """From how faces move to the planes of their pictures, for all sessions at once, on the GPU.
 
-moves -> keypoints (-> stitching) -> warping -> generator -> I420
+moves -> keypoints (-> stitching) -> warping -> generator (-> enlarged) -> I420
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from engines.expression import FloatArray
 from engines.gpu import Gpu, Stream
 from engines.gpu_steps import Bucket, Door, Step, Table
 from engines.keypoint_face import MOVE_SIZE
+from engines.media import FRAME_SIZE
 from engines.tensorrt_backend import Load, TensorRtBackend
 
 
@@ -60,7 +61,7 @@ class PortraitStep(Step["_PortraitBucket"]):
         self._slots.give_back(slot)
 
     def draw(self, slots: Sequence[int], moves: FloatArray) -> NDArray[np.uint8]:
-        """I420 planes uint8 (n, 3/2 S, S) of `n` sources, moved as `engines.keypoint_face.Faces.move` tells, (n, M)."""
+        """I420 planes uint8 (n, 768, 512) of `n` sources, moved as `engines.keypoint_face.Faces.move` tells, (n, M)."""
         bucket, count = self._bucket(len(slots)), len(slots)
         with self._backend.entered():
             bucket.moves.array[:count] = moves
@@ -81,9 +82,11 @@ class _PortraitBucket(Bucket):
         self.stride = -(-6 * self._count // 4) * 4  # rows of tables are whole words
         self._faces = gpu.allocate(rows * self.stride * 4)
         self.moves = Door.make(gpu, (rows, MOVE_SIZE + 3 * self._count))
-        self._picture = self._generator.outputs["picture"]
-        height, width = self._picture.shape[2:]
-        self.planes = Door.make(gpu, (rows, height * 3 // 2, width), np.uint8)
+        picture = self._generator.outputs["picture"]
+        self._size, self._painted = picture.shape[2], picture.block
+        enlarges = self._size != FRAME_SIZE
+        self._picture = gpu.allocate(rows * 3 * FRAME_SIZE**2 * 4) if enlarges else self._painted
+        self.planes = Door.make(gpu, (rows, FRAME_SIZE * 3 // 2, FRAME_SIZE), np.uint8)
 
     def capture(self, volumes: Table, faces: Table) -> None:
         def record(stream: Stream) -> None:
@@ -94,9 +97,10 @@ class _PortraitBucket(Bucket):
             self._place(stream)
             self._warping.enqueue(stream)
             self._generator.enqueue(stream)
-            height, width = self._picture.shape[2:]
-            addresses = self._picture.block.address, self.planes.block.address
-            self.gpu.kernels.i420(stream, *addresses, self.rows, height, width)
+            kernels, picture = self.gpu.kernels, self._picture.address
+            if self._picture is not self._painted:
+                kernels.enlarge(stream, self._painted.address, picture, self.rows, self._size, FRAME_SIZE)
+            kernels.i420(stream, picture, self.planes.block.address, self.rows, FRAME_SIZE, FRAME_SIZE)
             self.planes.fetch(stream)
 
         self.replay = self.gpu.capture(record)

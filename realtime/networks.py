@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from engines.plan_files import NoPlan, plan_folder
 from engines.renderer import PAINTER
 from engines.tensorrt_backend import PlanRefused, TensorRtBackend
 from engines.workers import DrawAll, Perform, perform_each, perform_together
+from realtime.priority import make_pictures
 from realtime.settings import CONTROL_TALK, Settings
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ def _compact(settings: Settings, threads: int) -> Networks:
         return Networks(Engine.load(backend=OpenVinoBackend(threads=threads)))
     gpu = _gpu(settings)
     painter = gpu.load(WEIGHTS / PAINTER)
-    gallery = CompactGallery(painter, settings.worker_count)
+    gallery = CompactGallery(painter, _cores(settings))
     return _gathered(settings, gpu, compact_drawing(gpu, WEIGHTS), gallery.draw_all, painter.buckets)
 
 
@@ -89,7 +91,7 @@ def _full_size(family: Family, settings: Settings, threads: int, progress: Calla
     from engines.portrait_step import PortraitStep
 
     step = PortraitStep(gpu, *_paths(family, models), _PLACES)
-    gallery = Gallery(family.faces, Mover(transfer, lips()), step, _PLACES)
+    gallery = Gallery(family.faces, Mover(transfer, lips()), step, _PLACES, _cores(settings))
     drawing = Drawing(full_size_sources(family, gpu, models, lips), gallery.open)
     return _gathered(settings, gpu, drawing, gallery.draw_all, step.buckets, hubert)
 
@@ -110,6 +112,11 @@ def _gathered(
     if not shared:
         raise NoPlan(f"sounds are heard {ears.buckets} at a time, pictures drawn {buckets}: run `visavis build`")
     return Networks(_engine(ears, drawing, hubert), perform_together(ears, draw_all), shared)
+
+
+def _cores(settings: Settings) -> Executor:
+    """What works beside the GPU on the pictures of a tick."""
+    return ThreadPoolExecutor(settings.worker_count, "gallery", make_pictures)
 
 
 def _engine(ears: Ears, drawing: Drawing, hubert: MakeHubert | None) -> Engine:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ def test_pictures_painted_in_one_batch_are_those_painted_one_by_one(tmp_path: Pa
     turned = Motion(pose=HeadPose(yaw=0.2))
     motions = [MotionFrame(motion, index * 1920, 7) for index, motion in enumerate((jaw(0.5), jaw(0.0), turned))]
     waits = gpu.waits
-    frames = CompactGallery(painter, threads=2).draw_all(list(zip(pipelines, motions, strict=True)))
+    with ThreadPoolExecutor(2) as cores:
+        frames = CompactGallery(painter, cores).draw_all(list(zip(pipelines, motions, strict=True)))
     assert gpu.waits == waits + 1, "one batch"
     for frame, pipeline, moved in zip(frames, pipelines, motions, strict=True):
         alone = pipeline.draw(moved)

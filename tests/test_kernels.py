@@ -142,41 +142,12 @@ def test_pictures_become_planes_as_on_the_cpu(machine: Machine) -> None:
     np.testing.assert_array_equal(machine.take(planes), i420(planar))
 
 
-def test_frames_become_planes_as_on_the_cpu(machine: Machine) -> None:
-    frame = np.random.default_rng(6).integers(0, 256, (66, 34, 3), np.uint8)
-    planes = machine.put(np.zeros((99, 34), np.uint8))
-    machine.kernels.i420_of_bytes(machine.stream, machine.put(frame), planes, 66, 34)
-    np.testing.assert_array_equal(machine.take(planes), cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420))
-
-
-def paste(planar: Array, mask: Array, to_picture: Array, background: Array) -> Array:
-    """By OpenCV: picture and mask, each premultiplied, looked up where `to_picture` says, zero outside."""
-    height, width = background.shape[:2]
-    ys, xs = np.mgrid[:height, :width].astype(np.float32)
-    places = [a * xs + b * ys + c for a, b, c in to_picture]
-    near = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT, "borderValue": 0}
-    colour = cv2.remap(planar.transpose(1, 2, 0), *places, **near)
-    share = cv2.remap(mask, *places, **near)[..., None]
-    under = background.astype(np.float32) / 255
-    return (under + share * (colour - under)).clip(0, 1) * 255
-
-
-def test_a_picture_is_pasted_back_where_it_was_cut_from(machine: Machine) -> None:
-    size, height, width = 32, 50, 70
-    planar, background = picture(1, size, size)[0].clip(0, 1), np.full((height, width, 3), 200, np.uint8)
-    planar = np.stack([cv2.GaussianBlur(channel, (0, 0), 2) for channel in planar])  # OpenCV interpolates in 1/32
-    mask = np.zeros((size, size), np.float32)
-    mask[4:-4, 4:-4] = 1
-    mask = cv2.GaussianBlur(mask, (0, 0), 2)
-    to_picture = np.array([[0.7, 0.2, -12.3], [-0.2, 0.7, 3.4]], np.float32)
-    corners = [planar, mask, to_picture, background, background]
-    address, mask_at, matrix, under, frame = (machine.put(each) for each in corners)
-    box = (10, 5, 50, 40)
-    machine.kernels.paste_back(machine.stream, address, mask_at, size, matrix, under, frame, width, box)
-    got, want = machine.take(frame), paste(planar, mask, to_picture, background)
-    inside = np.s_[5:45, 10:60]
-    assert np.abs(got[inside] - want[inside]).max() < 2.5
-    assert (got[inside] != 200).any(-1).mean() > 0.3  # it was pasted
-    outside = np.ones((height, width), bool)
-    outside[inside] = False
-    assert (got[outside] == 200).all()
+def test_pictures_are_enlarged_as_on_the_cpu(machine: Machine) -> None:
+    small = picture(2, 24, 24)
+    for large in (48, 40):
+        enlarged = machine.put(np.zeros((2, 3, large, large), np.float32))
+        machine.kernels.enlarge(machine.stream, machine.put(small), enlarged, 2, 24, large)
+        want = [
+            [cv2.resize(plane, (large, large), interpolation=cv2.INTER_CUBIC) for plane in planes] for planes in small
+        ]
+        np.testing.assert_allclose(machine.take(enlarged), want, atol=2e-5)
