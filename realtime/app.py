@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,6 +26,7 @@ from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
 from realtime.offer import OfferError
 from realtime.placement import Full
+from realtime.priority import make_pictures, work_in_background
 from realtime.session import Resources
 from realtime.sessions import Sessions
 from realtime.settings import Settings
@@ -72,7 +70,7 @@ def create_app(
         raise ValueError(f"There is no avatar {settings.avatar!r}: choose one of {', '.join(known)}")
     metrics = Metrics()
     scheduler = Scheduler(CostCurve.unknown(buckets), metrics.drew)
-    workers = Workers(scheduler, perform, settings.worker_count if len(buckets) == 1 else 1, _stand_back)
+    workers = Workers(scheduler, perform, settings.worker_count if len(buckets) == 1 else 1, make_pictures)
     resources = Resources(
         settings=settings,
         engine=engine,
@@ -80,7 +78,7 @@ def create_app(
         metrics=metrics,
         monitor=LoopMonitor(metrics.loop_lag.observe),
         scheduler=scheduler,
-        background=ThreadPoolExecutor(1, "background", _stand_back),
+        background=ThreadPoolExecutor(1, "background", work_in_background),
         encoders=ThreadPoolExecutor(settings.worker_count, "encode"),
     )
     sessions = Sessions(resources)
@@ -89,19 +87,24 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop, avatar = asyncio.get_running_loop(), sessions.find_avatar("")
-        await loop.run_in_executor(resources.background, engine.warm_up, avatar)
+        # Not in the background: threads that are begun here would stay there.
+        await loop.run_in_executor(resources.encoders, engine.warm_up, avatar)
         if not settings.max_sessions:
             costs = await loop.run_in_executor(
-                resources.background, measure, engine, avatar, perform, buckets, workers.count
+                resources.encoders, measure, engine, avatar, perform, buckets, workers.count
             )
             scheduler.expect(costs.curve)
-            sessions.admit(costs.capacity(settings.slack, workers.count, settings.worker_count))
+            house = settings.slack, workers.count, settings.worker_count
+            sessions.admit(costs.capacity(*house), costs.photo_places(*house))
             logger.info(
-                "this machine carries %d calls: drawing takes %.1f ms on each of %d threads, encoding %.1f ms",
+                "this machine carries %d calls, or %d with whole photos: drawing takes %.1f ms on each of %d threads, "
+                "encoding %.1f ms, a photo %.1f ms more",
                 sessions.placement.capacity,
+                sessions.placement.capacity // sessions.placement.photo,
                 costs.curve.seconds[0] * 1000,
                 workers.count,
                 costs.encode * 1000,
+                costs.photo * 1000,
             )
         workers.start()
         tasks = [
@@ -143,7 +146,7 @@ def create_app(
     async def health() -> JSONResponse:
         placement = sessions.placement
         status = "draining" if placement.draining else "ok"
-        body = {"status": status, "sessions": placement.taken, "capacity": placement.capacity, "version": app.version}
+        body = {"status": status, "sessions": len(sessions), "capacity": placement.capacity, "version": app.version}
         return JSONResponse(body, 503 if placement.draining else 200)
 
     @app.get("/metrics", summary="Prometheus", response_class=PlainTextResponse)
@@ -157,8 +160,8 @@ def create_app(
 
 
 async def _prepare(resources: Resources, avatars: Sequence[Avatar]) -> None:
-    """Encode what ships while the house is empty: later it would take time from the pictures of calls. One at a time,
-    so that whoever comes meanwhile waits for one at most."""
+    """Encode what ships while the house is empty: who calls later need not wait for it. One at a time, so that whoever
+    comes meanwhile waits for one at most."""
     loop = asyncio.get_running_loop()
     for avatar in avatars:
         await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
@@ -175,12 +178,6 @@ def _own_avatars(maker: Maker | None) -> dict[str, Avatar]:
         except (OSError, ValueError) as error:
             logger.warning("The avatar %s cannot be read: %s", name, error)
     return own
-
-
-def _stand_back() -> None:
-    # On a machine with too much to do, pictures wait and the sound does not. Linux keeps this per thread.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 1)
 
 
 async def _add_security(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

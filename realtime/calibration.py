@@ -11,15 +11,19 @@ from statistics import median
 from typing import Any, Final
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.cost import SHARE, CostCurve
+from engines.landmarks import Crop
 from engines.media import FRAME_TICKS, STEP, AudioChunk
+from engines.scene import Scene
 from engines.scheduler import Outcome, Scheduler, Step
 from engines.workers import Perform
 from realtime.encoders import Vp8Encoder
 from realtime.engine import Engine
+from realtime.session import SCENE_PIXELS
 
 _REPEATS: Final = 10
 _SILENCE: Final = np.zeros(320, np.int16)
@@ -27,10 +31,12 @@ _SILENCE: Final = np.zeros(320, np.int16)
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What batches take while all workers are busy, and the seconds in which one picture is encoded."""
+    """What batches take while all workers are busy, the seconds in which one picture is encoded, and by how many more
+    one within a whole photo is composed and encoded."""
 
     curve: CostCurve
     encode: float
+    photo: float
 
     def capacity(self, slack: float, workers: int, cores: int) -> int:
         """How many calls always have their pictures within `slack` seconds. An engine that draws face by face shares
@@ -40,6 +46,11 @@ class Costs:
             return replace(self.curve, seconds=both).capacity(slack, workers)
         encoded = math.floor(SHARE * cores * STEP / self.encode)
         return max(1, min(self.curve.capacity(slack, workers), encoded))
+
+    def photo_places(self, slack: float, workers: int, cores: int) -> int:
+        """How many calls' places one takes that shows a whole photo."""
+        photos = replace(self, encode=self.encode + self.photo).capacity(slack, workers, cores)
+        return math.ceil(self.capacity(slack, workers, cores) / photos)
 
 
 def measure(engine: Engine, avatar: Any, perform: Perform, buckets: tuple[int, ...], workers: int) -> Costs:
@@ -53,7 +64,10 @@ def measure(engine: Engine, avatar: Any, perform: Perform, buckets: tuple[int, .
         curve = CostCurve.measure(draw, buckets, _REPEATS)
     for bench in benches:
         bench.close()
-    return Costs(curve, median(itertools.chain.from_iterable(bench.encode() for bench in benches)))
+    plain, photo = (
+        median(itertools.chain.from_iterable(bench.encode(within) for bench in benches)) for within in (False, True)
+    )
+    return Costs(curve, plain, max(0.0, photo - plain))
 
 
 class _Bench:
@@ -63,7 +77,6 @@ class _Bench:
         self._perform = perform
         self._scheduler = Scheduler(CostCurve.unknown(buckets))
         self._seats = [self._scheduler.join(engine.open(avatar, seed=seed), self._keep) for seed in range(buckets[-1])]
-        self._encoder = Vp8Encoder(1_000_000)
         self._pictures: deque[NDArray[np.uint8]] = deque(maxlen=_REPEATS)
         self._now = itertools.count()
 
@@ -85,9 +98,21 @@ class _Bench:
         for seat in self._seats:
             seat.leave()
 
-    def encode(self) -> Iterator[float]:
-        """Seconds for each of the last pictures."""
+    def encode(self, within_photo: bool) -> Iterator[float]:
+        """Seconds for each of the last pictures, alone or in the largest photo that is sent live."""
+        encoder = Vp8Encoder(1_000_000)
+        scene = _photo(self._pictures[0]) if within_photo else None
         for planes in self._pictures:
+            picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
             begun = time.perf_counter()
-            self._encoder.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p"))
+            shown = planes if scene is None else scene.step(np.asarray(picture, np.uint8))
+            encoder.encode(av.VideoFrame.from_ndarray(shown, format="yuv420p"))
             yield time.perf_counter() - begun
+
+
+def _photo(planes: NDArray[np.uint8]) -> Scene:
+    """Half as high as the photo, in front of what looks like itself."""
+    height, width = 720, SCENE_PIXELS // 720
+    picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
+    photo = np.asarray(cv2.resize(picture, (width, height)), np.uint8)
+    return Scene(photo, Crop(width / 2, height / 2, height / 2))

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from engines.workers import Perform, perform_each
-from realtime.engine import Avatars, Engine, Maker
 from realtime.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _COMMANDS: Final = {
     "render": ("realtime.render", "turn a sound file into a video file"),
@@ -52,30 +53,23 @@ def serve(parsed: argparse.Namespace) -> int:
         # The networks take a moment to load: a wrong flag is told without them.
         from engines import avatar
         from engines.portrait_pack import AvatarMaker, user_folder
+        from realtime.app import create_app
         from realtime.networks import load_networks
 
         maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
         networks = load_networks(settings)
-        return run(settings, networks.engine, avatar, maker, networks.perform, networks.buckets)
+        perform, buckets = networks.perform, networks.buckets
+        app = create_app(settings, networks.engine, avatar, maker, perform=perform, buckets=buckets)
+        return run(app, settings)
     except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2
 
 
-def run(
-    settings: Settings,
-    engine: Engine,
-    avatars: Avatars,
-    maker: Maker | None = None,
-    perform: Perform = perform_each,
-    buckets: tuple[int, ...] = (1,),
-) -> int:
-    """Serve with this engine until Ctrl-C (see `realtime.app.create_app`)."""
+def run(app: "FastAPI", settings: Settings) -> int:
+    """Serve the application until Ctrl-C."""
     import uvicorn
 
-    from realtime.app import create_app
-
-    app = create_app(settings, engine, avatars, maker, perform=perform, buckets=buckets)
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     config = uvicorn.Config(
         app,

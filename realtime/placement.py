@@ -1,9 +1,9 @@
 """Who gets a place: a fixed number of tokens, taken before anything is done for a caller, given back at the end.
 
-The one-process server keeps them in memory. Placement over many machines has the same three verbs.
+The one-process server keeps them in memory. Placement over many machines has the same verbs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 class Full(Exception):
@@ -16,30 +16,42 @@ class Full(Exception):
 
 @dataclass(slots=True)
 class Placement:
-    """`capacity` places. While `draining` none is given."""
+    """`capacity` places. While `draining` none is given. A call that shows a whole photo takes `photo` of them."""
 
     capacity: int
     retry_after: int = 5
     taken: int = 0
     draining: bool = False
+    photo: int = 1
 
     def reserve(self) -> "Place":
         """Take a place. Raises `Full`."""
-        if self.draining or self.taken >= self.capacity:
+        if self.draining:
             raise Full(self.retry_after)
-        self.taken += 1
-        return Place(self)
+        place = Place(self)
+        place.resize(1)
+        return place
 
 
 @dataclass(slots=True)
 class Place:
-    """One taken place."""
+    """What one call takes."""
 
     _placement: Placement
-    _held: bool = field(default=True)
+    _held: int = 0
+
+    def show_photo(self, whole: bool) -> None:
+        """Take what a call with a whole photo takes, or what one without does. Raises `Full`, and keeps what it had."""
+        self.resize(self._placement.photo if whole else 1)
+
+    def resize(self, places: int) -> None:
+        """Hold as many. Raises `Full`, and keeps what it had."""
+        more = places - self._held
+        if more > 0 and self._placement.taken + more > self._placement.capacity:
+            raise Full(self._placement.retry_after)
+        self._placement.taken += more
+        self._held = places
 
     def release(self) -> None:
-        """Give it back; again does nothing."""
-        if self._held:
-            self._held = False
-            self._placement.taken -= 1
+        """Give all of it back; again does nothing."""
+        self.resize(0)

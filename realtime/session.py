@@ -35,6 +35,7 @@ from realtime.metrics import Metrics
 from realtime.offer import MAX_CANDIDATES, Fragment, Offer, OfferError
 from realtime.page import Page
 from realtime.peer import Peer
+from realtime.placement import Full, Place
 from realtime.settings import Settings
 from realtime.statistics import Statistics
 from realtime.stream import Stream
@@ -69,7 +70,12 @@ class Session:
     everything ends by itself or by `close`."""
 
     def __init__(
-        self, resources: Resources, avatar: Avatar, offer: Offer, on_closed: Callable[["Session"], None]
+        self,
+        resources: Resources,
+        avatar: Avatar,
+        offer: Offer,
+        place: Place,
+        on_closed: Callable[["Session"], None],
     ) -> None:
         self.id = secrets.token_hex(4)
         self.secret = secrets.token_urlsafe(24)
@@ -78,6 +84,7 @@ class Session:
         self._resources = resources
         self._avatar = avatar
         self._offer = offer
+        self._place = place
         self._on_closed = on_closed
         self._candidates = offer.candidates
         self._born = self._heard_at = time.monotonic()
@@ -299,8 +306,13 @@ class Session:
         loop, resources = asyncio.get_running_loop(), self._resources
         try:
             scene = await loop.run_in_executor(resources.background, _load_scene, avatar) if with_scene else None
+            if with_scene:
+                self._place.show_photo(True)
         except NoScene as error:
             self._page.send("error", code="no_scene", message=str(error))
+            return
+        except Full:
+            self._page.send("error", code="full", message="This call cannot show a whole photo: others take the places")
             return
         await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
 
@@ -309,6 +321,8 @@ class Session:
 
         with suppress(Ended):
             await animator.change(show)
+        if not with_scene:
+            self._place.show_photo(False)
         self._avatar = avatar
         self._page.send("avatar", id=avatar.id, scene=with_scene)
 

@@ -23,11 +23,12 @@ class Sessions:
         self.admit(resources.settings.max_sessions)
 
     def __len__(self) -> int:
-        return self.placement.taken
+        return len(self._by_secret)
 
-    def admit(self, capacity: int) -> None:
-        """Let `capacity` calls live at the same time."""
-        self.placement.capacity = capacity
+    def admit(self, capacity: int, photo: int = 1) -> None:
+        """Let `capacity` calls live at the same time, or fewer where some of them show a whole photo: that takes
+        `photo` places."""
+        self.placement.capacity, self.placement.photo = capacity, min(photo, capacity)
         self.resources.metrics.capacity.set(capacity)
 
     async def start(self, offer: Offer, avatar_id: str, client: str | None) -> tuple[Session, str]:
@@ -36,7 +37,7 @@ class Sessions:
         await self._end_lost(client)
         place = self.placement.reserve()
         try:
-            session = Session(self.resources, avatar, offer, lambda ended: self._forget(ended, client, place))
+            session = Session(self.resources, avatar, offer, place, lambda ended: self._forget(ended, client, place))
         except BaseException:
             place.release()
             raise

@@ -13,6 +13,7 @@ import numpy as np
 from engines import avatar
 from engines.landmarks import TRACKED, Face, LandmarkFinder
 from engines.portrait_pack import AvatarMaker
+from realtime.app import create_app
 from realtime.cli import run
 from realtime.settings import Settings
 from tests.fakes import FakeEngine
@@ -46,7 +47,7 @@ def main() -> int:
     parsed = parser.parse_args()
     settings = Settings.load(parsed)
     settings = replace(settings, max_sessions=settings.max_sessions or 4)
-    return run(settings, FakeEngine(parsed.cost), avatar, make_avatars(settings))
+    return run(create_app(settings, FakeEngine(parsed.cost), avatar, make_avatars(settings)), settings)
 
 
 if __name__ == "__main__":

@@ -13,22 +13,32 @@ SLACK = 0.04
 
 def test_faces_drawn_one_by_one_share_the_cores_with_their_encoding() -> None:
     curve = CostCurve((1,), (0.010,))
-    assert Costs(curve, 0.0).capacity(SLACK, workers=2, cores=2) == 6
-    assert Costs(curve, 0.005).capacity(SLACK, workers=2, cores=2) == 4
-    assert Costs(curve, 0.100).capacity(SLACK, workers=2, cores=2) == 1
+    assert Costs(curve, 0.0, 0.0).capacity(SLACK, workers=2, cores=2) == 6
+    assert Costs(curve, 0.005, 0.0).capacity(SLACK, workers=2, cores=2) == 4
+    assert Costs(curve, 0.100, 0.0).capacity(SLACK, workers=2, cores=2) == 1
 
 
 def test_faces_drawn_in_batches_are_as_many_as_the_encoders_carry() -> None:
     curve = CostCurve((1, 32), (0.001, 0.002))
-    assert Costs(curve, 0.004).capacity(SLACK, workers=1, cores=4) == 32
-    assert Costs(curve, 0.004).capacity(SLACK, workers=1, cores=1) == 8
-    assert Costs(curve, 0.500).capacity(SLACK, workers=1, cores=1) == 1
+    assert Costs(curve, 0.004, 0.0).capacity(SLACK, workers=1, cores=4) == 32
+    assert Costs(curve, 0.004, 0.0).capacity(SLACK, workers=1, cores=1) == 8
+    assert Costs(curve, 0.500, 0.0).capacity(SLACK, workers=1, cores=1) == 1
+
+
+def test_a_whole_photo_takes_the_places_of_as_many_as_it_costs() -> None:
+    alone = CostCurve((1,), (0.010,))
+    assert Costs(alone, 0.005, 0.0).photo_places(SLACK, workers=2, cores=2) == 1
+    assert Costs(alone, 0.005, 0.010).photo_places(SLACK, workers=2, cores=2) == 2, "4 calls, or 2 with photos"
+    assert Costs(alone, 0.005, 0.100).photo_places(SLACK, workers=2, cores=2) == 4, "the whole house"
+    batches = CostCurve((1, 32), (0.001, 0.012))
+    assert Costs(batches, 0.001, 0.003).photo_places(SLACK, workers=1, cores=16) == 1, "the GPU is what is short"
+    assert Costs(batches, 0.004, 0.012).photo_places(SLACK, workers=1, cores=2) == 4
 
 
 def test_what_is_measured_is_what_drawing_takes() -> None:
     costs = measure(FakeEngine(cost=0.01), FakeAvatar("ada"), perform_each, (1,), workers=2)
     assert 0.01 <= costs.curve.cost(1) < 0.05, "two workers at the same time, not one after the other"
-    assert 0 < costs.encode < 0.1
+    assert 0 < costs.encode < 0.1 and costs.photo > costs.encode
 
 
 def test_every_bucket_is_measured_full() -> None:

@@ -63,18 +63,26 @@ async def test_an_interruption_is_silence_within_a_packet_and_then_the_call_goes
 
 async def test_the_photo_around_an_avatar_can_be_seen_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = Scene(np.full((360, 640, 3), 90, np.uint8), Crop(300.0, 170.0, 240.0))
-    async with serve(FakeEngine()) as (_, client):
+    async with serve(FakeEngine()) as (app, client):
+        app.state.sessions.admit(4, photo=4)
+        placement = app.state.sessions.placement
         caller = Caller(client, ToneTrack(lambda seconds: True))
         await caller.start("?avatar=ada")
         await caller.event("state", state="live")
         caller.send(type="avatar", id="ben", scene=True)
         await caller.event("error", code="no_scene")
         monkeypatch.setattr(Scene, "load", lambda pack, most_pixels: photo)
+        other = placement.reserve()
+        caller.send(type="avatar", id="ben", scene=True)
+        await caller.event("error", code="full")
+        other.release()
         caller.send(type="avatar", id="ben", scene=True)
         assert await caller.event("avatar") == {"type": "avatar", "id": "ben", "scene": True}
         await caller.until(lambda: any(picture.data.shape == (360, 640) for picture in caller.pictures))
+        assert placement.taken == 4
         caller.send(type="avatar", id="ben")
         assert (await caller.event("avatar", scene=False))["id"] == "ben"
+        assert placement.taken == 1
         await caller.until(lambda: caller.pictures[-1].data.shape == (512, 512))
         await caller.stop()
 
