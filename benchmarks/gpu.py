@@ -168,10 +168,15 @@ def stand_in(buckets: Sequence[int], peak: Peak, repeats: int) -> Iterator[str]:
     from build_trt import full_size
     from networks.face_vid2vid import FaceVid2Vid
     from networks.live_portrait import LivePortrait
+    from networks.realtalk import AudioToExpression, ExpressionToFace
 
     if not torch.cuda.is_available():
         raise NoGpu("PyTorch finds no GPU")
-    families = (full_size.live_portrait(LivePortrait().eval()), full_size.face_vid2vid(FaceVid2Vid().eval()))
+    families = (
+        full_size.live_portrait(LivePortrait().eval()),
+        full_size.face_vid2vid(FaceVid2Vid().eval()),
+        full_size.real_talk(AudioToExpression().eval(), ExpressionToFace().eval()),
+    )
     for contract, module in (pair for family in families for pair in family):
         network = module.cuda().half()
         for rows in [1] if contract.name in ONCE else buckets:

@@ -9,11 +9,12 @@ from typing import Final
 from torch import nn
 
 from build_trt.contracts import Contract, Tensor
-from networks import appearance, control_talk, keypoint_detector, motion_extractor, warping
+from networks import appearance, control_talk, keypoint_detector, motion_extractor, realtalk, warping
 from networks.appearance import SOURCE_SIZE
 from networks.control_talk import ControlTalk
 from networks.face_vid2vid import FaceVid2Vid
 from networks.live_portrait import LivePortrait
+from networks.realtalk import AudioToExpression, ExpressionToFace
 
 _VOLUME: Final = (1, appearance.FEATURES, appearance.DEPTH, appearance.CELLS, appearance.CELLS)
 _FLAT: Final = (1, warping.CHANNELS, appearance.CELLS, appearance.CELLS)
@@ -83,6 +84,26 @@ def control_talk_audio2exp() -> Contract:
     return Contract("control_talk", (heard, exp), (Tensor("bias", exp.shape),))
 
 
+def realtalk_audio2exp() -> Contract:
+    """Per sixteen frames: 32 features of a speech network, the shape of the face and its past expressions -> the next
+    ones."""
+    heard = Tensor("audio", (1, realtalk.AUDIO, control_talk.FEATURES), span=(-1, 1))
+    expressions = (1, realtalk.HISTORY, realtalk.EXPRESSION)
+    inputs = (heard, Tensor("shape", (1, realtalk.SHAPE), span=(-1, 1)), Tensor("history", expressions, span=(-1, 1)))
+    spoken = Tensor("expressions", (1, realtalk.SPOKEN, realtalk.EXPRESSION))
+    return Contract("realtalk_audio2exp", inputs, (spoken,))
+
+
+def realtalk_renderer() -> Contract:
+    """Per frame: the source and what of it stays, a reference for the texture, coefficients -> picture."""
+    keep = Tensor("keep", (1, 1, realtalk.PICTURE, realtalk.PICTURE), span=(0, 1))
+    count = realtalk.SHAPE + realtalk.EXPRESSION + realtalk.POSE
+    pictures = (_picture(name, realtalk.PICTURE) for name in ("source", "reference", "picture"))
+    source, reference, picture = pictures
+    coefficients = Tensor("coefficients", (1, count), span=(-1, 1))
+    return Contract("realtalk_renderer", (source, keep, reference, coefficients), (picture,))
+
+
 def live_portrait(family: LivePortrait) -> Iterator[tuple[Contract, nn.Module]]:
     """Every network of LivePortrait with its contract."""
     count = motion_extractor.KEYPOINTS
@@ -107,3 +128,9 @@ def face_vid2vid(family: FaceVid2Vid) -> Iterator[tuple[Contract, nn.Module]]:
 def audio2exp(network: ControlTalk) -> Iterator[tuple[Contract, nn.Module]]:
     """ControlTalk's network with its contract."""
     yield control_talk_audio2exp(), network
+
+
+def real_talk(speaker: AudioToExpression, renderer: ExpressionToFace) -> Iterator[tuple[Contract, nn.Module]]:
+    """Both networks of RealTalk with their contracts."""
+    yield realtalk_audio2exp(), speaker
+    yield realtalk_renderer(), renderer

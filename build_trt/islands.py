@@ -2,7 +2,8 @@
 
 `python -m build_trt.islands FILE...` finds it for ONNX files (see `build_trt.precision.search`) and prints the lines of
 the table. The compact networks were measured as they ship, on even noise; those of LivePortrait and face-vid2vid with
-the made-up weights of `build_trt.recipe`, on what a picture becomes on its way through them. The decibels are those of
+the made-up weights of `build_trt.recipe`, on what a picture becomes on its way through them; those of RealTalk, which
+nobody published, with the weights that training begins with. The decibels are those of
 the worst output.
 """
 
@@ -35,6 +36,8 @@ ISLANDS: Final[dict[str, Choice]] = {
     "face_vid2vid_warping": Choice((), 74.0),
     "face_vid2vid_generator": Choice((), 60.9),
     "control_talk": Choice((), 72.3),
+    "realtalk_audio2exp": Choice((), 76.9),
+    "realtalk_renderer": Choice((), 59.5),
     "hubert_front": ALL_SINGLE,  # what half precision does to speech features has not been measured
     "hubert_encoder": ALL_SINGLE,
 }

@@ -44,6 +44,8 @@ def with_rows(graph: Graph, rows: int) -> Graph:
             values[node.input[2]] = np.divide(known[out].shape, known[node.input[0]].shape, dtype=np.float32)
         elif node.op_type == "Transpose" and attribute(node, "perm", (1, 0))[0] != 0:
             raise CannotRewrite(f"{node.name}: a transposition moves the rows")
+        elif node.op_type in ("Concat", "Split") and attribute(node, "axis", 0) == 0:
+            raise CannotRewrite(f"{node.name}: rows are joined or parted")
         elif node.op_type in ("Concat", "GridSample"):
             for index, name in enumerate(node.input):
                 if name not in counted:

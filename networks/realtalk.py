@@ -157,13 +157,11 @@ class ExpressionToFace(nn.Module):
     def forward(self, source: Tensor, keep: Tensor, reference: Tensor, coefficients: Tensor) -> Tensor:
         """`source` and `reference` (B, 3, 256, 256), RGB in 0 to 1; `keep` (B, 1, 256, 256), 1 where the source stays
         (see `keep_mask`); `coefficients` (B, 150) of shape, expression and pose. Returns RGB in 0 to 1."""
-        # One run of the encoder for both: its weights are shared.
-        scales = self.encoder(torch.cat([source * keep, reference]))
-        x = scales[-1].chunk(2)[0]
-        for index, align in enumerate(self.decoder):
+        x, textures = self.encoder(source * keep)[-1], self.encoder(reference)[::-1]
+        for index, (align, texture) in enumerate(zip(self.decoder, textures, strict=True)):
             if index:
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = align(x, coefficients, scales[-1 - index].chunk(2)[1])
+            x = align(x, coefficients, texture)
         painted = torch.sigmoid(self.last(x))
         return keep * source + (1 - keep) * painted
 

@@ -100,6 +100,18 @@ def test_rows_that_move_are_refused(tmp_path: Path) -> None:
         with_rows(model, 2)
 
 
+class Stacked(nn.Module):
+    def forward(self, x: Value, y: Value) -> Value:
+        joined: Value = torch.cat([x, y]).sum(0, keepdim=True)
+        return joined
+
+
+def test_rows_that_are_joined_are_refused(tmp_path: Path) -> None:
+    model = Graph.read(exported(Stacked(), {"x": (1, 6), "y": (1, 6)}, (1, 6), tmp_path))
+    with pytest.raises(CannotRewrite, match="joined or parted"):
+        with_rows(model, 2)
+
+
 @pytest.mark.parametrize("reach", [0.9, 1.0, 1.7], ids=["inside", "edges", "outside"])
 def test_volumes_are_sampled_without_a_volume_sampler(tmp_path: Path, reach: float) -> None:
     shapes = {"volume": (2, 3, 4, 5, 6), "grid": (2, 2, 7, 3, 3)}
