@@ -12,7 +12,7 @@ import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from engines.hubert import COARSE, FINE, OVERLAP, SAMPLES_PER_FRAME, Window
 from engines.loudness import Level, normalised
 from engines.models import models_folder
 from networks import hubert
-from networks.hubert import Hubert, SpeechConfig
+from networks.hubert import BASE, LARGE, Hubert, SpeechConfig
 from training.speech.augment import resampled
 from training.speech.synthesizers import say
 
@@ -39,26 +39,7 @@ WINDOWS: Final = (
 TEXT: Final = (
     "She had your dark suit in greasy wash water all year, and nobody knew why the boats were going by so slowly."
 )
-_BASE: Final[dict[str, Any]] = {
-    "model_type": "hubert",
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "conv_dim": [512] * 7,
-    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
-    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-    "conv_bias": False,
-    "feat_extract_norm": "group",
-    "do_stable_layer_norm": False,
-    "num_conv_pos_embeddings": 128,
-    "num_conv_pos_embedding_groups": 16,
-}
-_SIZES: Final = {"num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}
-_CONFIGS: Final = {
-    "base": _BASE,
-    "large": _BASE | _SIZES | {"conv_bias": True, "feat_extract_norm": "layer", "do_stable_layer_norm": True},
-}
+_CONFIGS: Final = {"base": BASE, "large": LARGE}
 
 
 def random(size: str, seed: int = 1) -> Hubert:

@@ -25,6 +25,31 @@ _UNSUPPORTED: Final = {"conv_pos_batch_norm": False, "add_adapter": False, "hidd
     "adapter_attn_dim": None,
 }
 """What other values of these would ask for is not in any checkpoint we know."""
+LARGE: Final[dict[str, Any]] = {
+    "model_type": "hubert",
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "conv_dim": [512] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "conv_bias": True,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "num_conv_pos_embeddings": 128,
+    "num_conv_pos_embedding_groups": 16,
+}
+BASE: Final[dict[str, Any]] = LARGE | {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "conv_bias": False,
+    "feat_extract_norm": "group",
+    "do_stable_layer_norm": False,
+}
+"""What matters of the published `config.json` of HuBERT-large and HuBERT-base."""
 
 
 @dataclass(frozen=True, slots=True)

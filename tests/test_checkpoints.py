@@ -13,6 +13,7 @@ from torch import Tensor  # noqa: E402
 
 from build_trt import checkpoints  # noqa: E402
 from build_trt.checkpoints import CannotImport, NotNeeded, Published  # noqa: E402
+from networks import hubert  # noqa: E402
 
 PUBLISHED = {
     "live_portrait: appearance feature extractor": (107, 836_224, 499568301),
@@ -104,18 +105,12 @@ def test_state_dicts_are_found_however_deep_and_prefixes_taken_off() -> None:
     assert found == {"state_dict": {"a", "b"}, "nets.one": {"module.a", "b"}}
 
 
-SMALL = {
-    "model_type": "hubert",
+SMALL = hubert.LARGE | {
     "hidden_size": 8,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "intermediate_size": 12,
     "conv_dim": [4] * 7,
-    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
-    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-    "conv_bias": True,
-    "feat_extract_norm": "layer",
-    "do_stable_layer_norm": True,
     "num_conv_pos_embeddings": 6,
     "num_conv_pos_embedding_groups": 2,
 }

@@ -10,6 +10,7 @@ from engines.backend import Tensors
 from engines.control_talk import (
     ALPHA,
     FEATURES,
+    WIDTH,
     ControlTalkEngine,
     ControlTalkLips,
     ControlTalkPipeline,
@@ -122,6 +123,7 @@ def test_it_is_the_published_two_passes() -> None:
     torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install visavis[train]")
     from networks import control_talk
 
+    assert (control_talk.WINDOW, control_talk.FEATURES, control_talk.ALPHA) == (FEATURES, WIDTH, ALPHA)
     torch.manual_seed(0)
     network = control_talk.ControlTalk().eval()
     torch.nn.init.normal_(network.out_fc.weight, std=0.02)

@@ -20,38 +20,35 @@ from build_trt.islands import ISLANDS  # noqa: E402
 from build_trt.plans import Library, build, find_library  # noqa: E402
 from engines.hubert import FINE  # noqa: E402
 from engines.openvino_backend import OpenVinoBackend  # noqa: E402
+from networks import hubert  # noqa: E402
 from networks.control_talk import ControlTalk  # noqa: E402
 from networks.face_vid2vid import FaceVid2Vid  # noqa: E402
 from networks.hubert import Hubert, SpeechConfig  # noqa: E402
 from networks.live_portrait import LivePortrait  # noqa: E402
+from networks.realtalk import AudioToExpression, ExpressionToFace  # noqa: E402
 
-SMALL_HUBERT = SpeechConfig(
-    width=32,
-    layers=2,
-    heads=4,
-    hidden=64,
-    channels=(16,) * 7,
-    kernels=(10, 3, 3, 3, 3, 2, 2),
-    strides=(5, 2, 2, 2, 2, 2, 2),
-    front_bias=True,
-    front_norm="layer",
-    projection_norm=True,
-    norm_first=True,
-    epsilon=1e-5,
-    position_kernel=128,
-    position_groups=4,
-    normalised=True,
+SMALL_HUBERT = SpeechConfig.of(
+    hubert.LARGE
+    | {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "conv_dim": [16] * 7,
+        "num_conv_pos_embedding_groups": 4,
+    }
 )
 """HuBERT-large in small: its layers differ in size alone."""
 
 
 def all_networks() -> Iterator[tuple[Contract, nn.Module]]:
     with torch.device("meta"):
-        families = LivePortrait(), FaceVid2Vid(), ControlTalk(), Hubert(SMALL_HUBERT)
-    portrait, face, talk, ear = families
+        families = LivePortrait(), FaceVid2Vid(), ControlTalk(), Hubert(SMALL_HUBERT), ExpressionToFace()
+    portrait, face, talk, ear, painter = families
     yield from full_size.live_portrait(portrait)
     yield from full_size.face_vid2vid(face)
     yield from full_size.audio2exp(talk)
+    yield from full_size.real_talk(AudioToExpression(), painter)
     yield from speech.hubert(ear, FINE)
 
 
@@ -61,7 +58,9 @@ NETWORKS = {contract.name: (contract, network) for contract, network in all_netw
 def with_weights(network: nn.Module) -> nn.Module:
     """Small random weights: some in every layer, none that run away."""
     torch.manual_seed(0)
-    network = network.to_empty(device="cpu").eval()
+    if next(network.parameters()).is_meta:
+        network = network.to_empty(device="cpu")
+    network.eval()
     for name, tensor in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
             tensor.zero_()

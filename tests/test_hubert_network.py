@@ -16,22 +16,16 @@ from engines.loudness import Level, normalised  # noqa: E402
 from networks import hubert  # noqa: E402
 from networks.hubert import Hubert, SpeechConfig  # noqa: E402
 
-LARGE: dict[str, Any] = {
-    "model_type": "hubert",
+SIZES = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 24,
     "conv_dim": [8] * 7,
-    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
-    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-    "conv_bias": True,
-    "feat_extract_norm": "layer",
-    "do_stable_layer_norm": True,
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 4,
 }
-BASE = LARGE | {"conv_bias": False, "feat_extract_norm": "group", "do_stable_layer_norm": False}
+LARGE, BASE = hubert.LARGE | SIZES, hubert.BASE | SIZES
 WINDOW = Window(4, 1, 2)
 
 KNOWN = {
