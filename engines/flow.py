@@ -5,6 +5,7 @@ source camera saw it there. Sparse keypoints tear silhouettes; a mesh does not.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import cv2
@@ -25,12 +26,14 @@ GRAZING: Final = 0.35
 """Pixels of the source per pixel of the target below which surface counts as seen at a grazing angle."""
 FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does."""
-STRAY: Final = 12.0
+STRAY: Final = 16.0
 """Pixels that a head may move before its stray hair is gone; at half of that it begins to fade."""
 HIDDEN, PARTLY, WHOLE = 0, 1, 2
 """How much of a triangle a camera saw."""
 _SOFTNESS: Final = 0.8
 """Pixels by which the outline is blurred."""
+_FAR: Final = 99
+"""More steps than the mesh is away from what lies beside it."""
 _SHELF, _MASK = 28, (1 << 14) - 1
 """Where a place says which picture of the atlas, and the bits of a column or row."""
 _SEEN, _MIXED, _GRAZED, _UNKNOWN = 4, 8, 16, 255
@@ -52,6 +55,11 @@ class SourceView:
     foreign: NDArray[np.uint8]
     depth: FloatArray
     sight: NDArray[np.uint8]
+
+    @cached_property
+    def inner(self) -> NDArray[np.uint8]:
+        """1 where the mesh is, but not at its outline, uint8 (N, N)."""
+        return np.asarray(cv2.erode(self.covered, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,7 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
 def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
     """Flow of the whole picture.
 
-    Beside the mesh the flow of the nearest seen surface goes on, for stray hair follows the head; everywhere else the
-    backdrop shows.
+    Beside the mesh the flow of its rim goes on, for stray hair follows the head; everywhere else the backdrop shows.
     """
     size = raster.depth.shape[0]
     covered = raster.covered()
@@ -112,7 +119,9 @@ def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
     extended = (_push_pull(weighted * np.float32(1 / 16)) * fade).astype(np.float32)
-    _extend(beside, soft, extended, source.covered, source.skin, place, cover)
+    steps = np.full((4, size + 2, size + 2), _FAR, np.uint8)
+    steps[:, 1:-1, 1:-1] *= 1 - covered
+    _extend(beside, steps, soft, source.inner, source.skin, place, cover)
     return Flow(place, cover, seen, extended * np.float32(2 / size))
 
 
@@ -251,31 +260,41 @@ def _place(sx: Any, sy: Any, last: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _extend(beside: Any, soft: Any, coarse: Any, source_covered: Any, source_skin: Any, place: Any, cover: Any) -> None:
-    """Fill the places `beside` the mesh from the smooth flow, bilinearly."""
-    size, cells = beside.shape[0], coarse.shape[0]
-    scale, stray, last = np.float32(cells / size), np.float32(STRAY), np.float32(32 * (size - 1))
+def _extend(
+    beside: Any, steps: Any, soft: Any, inner: Any, source_skin: Any, place: Any, cover: Any
+) -> None:  # fmt: skip
+    """Fill the places `beside` the mesh: what lay beside its rim in the source goes on doing so. The rim is looked for
+    in the pixel's row and column alone. `steps` uint8 (4, N + 2, N + 2), with a border, is 0 on the mesh and `_FAR`
+    elsewhere; it is filled with how many steps it is to the mesh upwards, to the left, downwards and to the right."""
+    size = beside.shape[0]
+    stray, part, last = np.float32(STRAY), np.float32(1 / 32), np.float32(32 * (size - 1))
+    up, left, down, right = steps[0], steps[1], steps[2], steps[3]
     for y in range(size):
-        v = min(max((np.float32(y) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0)), np.float32(cells - 1))
-        top = min(int(v), cells - 2)
-        v -= np.float32(top)
         for x in range(size):
+            if beside[y, x]:
+                up[y + 1, x + 1] = min(up[y, x + 1], _FAR) + 1
+                left[y + 1, x + 1] = min(left[y + 1, x], _FAR) + 1
+    for y in range(size - 1, -1, -1):
+        for x in range(size - 1, -1, -1):
             if beside[y, x] == 0:
                 continue
-            u = (np.float32(x) + np.float32(0.5)) * scale - np.float32(0.5)
-            u = min(max(u, np.float32(0)), np.float32(cells - 1))
-            left = min(int(u), cells - 2)
-            u -= np.float32(left)
-            dx = dy = np.float32(0)
-            for row, share_y in ((top, np.float32(1) - v), (top + 1, v)):
-                for column, share_x in ((left, np.float32(1) - u), (left + 1, u)):
-                    dx += share_y * share_x * coarse[row, column, 0]
-                    dy += share_y * share_x * coarse[row, column, 1]
+            below, after = min(down[y + 2, x + 1], _FAR) + 1, min(right[y + 1, x + 2], _FAR) + 1
+            down[y + 1, x + 1], right[y + 1, x + 1] = below, after
+            above, before = up[y + 1, x + 1], left[y + 1, x + 1]
+            vertical, horizontal = min(above, below), min(before, after)
+            if min(vertical, horizontal) > _FAR:  # before a corner
+                continue
+            upright = vertical <= horizontal
+            row = y + upright * (below if below < above else -np.int64(above))
+            column = x + (1 - upright) * (after if after < before else -np.int64(before))
+            at = place[np.uintp(row), np.uintp(column)]
+            dx = np.float32(at & _MASK) * part - np.float32(column)
+            dy = np.float32((at >> 14) & _MASK) * part - np.float32(row)
+            source_row, source_column = np.uintp(((at >> 14 & _MASK) + 16) >> 5), np.uintp(((at & _MASK) + 16) >> 5)
             at = _place(np.float32(x) + dx, np.float32(y) + dy, last)
-            column, row = ((at & _MASK) + 16) >> 5, ((at >> 14) + 16) >> 5
-            if source_covered[row, column]:  # where the outline is a new one
+            if inner[source_row, source_column]:  # the outline is a new one
                 cover[y, x] = _soften(soft[y, x])
-                place[y, x] = at | (atlas.SKIN if source_skin[row, column] else atlas.WORN) << _SHELF
+                place[y, x] = at | (atlas.SKIN if source_skin[source_row, source_column] else atlas.WORN) << _SHELF
             else:
                 far = max(abs(dx), abs(dy)) * (np.float32(2) / stray)
                 stays = min(max(np.float32(2) - far, np.float32(0)), np.float32(1))

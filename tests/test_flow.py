@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,9 +60,21 @@ def test_flow_goes_on_just_outside_the_mesh_and_fades_further_out() -> None:
 def test_stray_hair_is_gone_when_the_head_has_moved_far() -> None:
     above = SIZE // 2 - 42, SIZE // 2 + 26
     covers = [
-        flow_between(corners(0, 0, 0.3), corners(2 * pixels / SIZE, 0, 0.3)).cover[above] for pixels in (2, 6, 9, 12)
+        flow_between(corners(0, 0, 0.3), corners(2 * pixels / SIZE, 0, 0.3)).cover[above] for pixels in (2, 8, 12, 16)
     ]
     assert covers[0] == covers[1] == 255 and 0 < covers[2] < 255 and covers[3] == 0
+
+
+def test_all_around_the_mesh_its_rim_goes_on_without_a_gap() -> None:
+    moved = np.array([5, -3]) / (SIZE / 2)
+    flow = flow_between(corners(0, 0, 0.3), corners(moved[0], moved[1], 0.3))
+    covered = rasterize(corners(moved[0], moved[1], 0.3), SQUARE, Window.whole(SIZE)).covered()
+    beside = atlas.widen(covered, atlas.HALO) > covered
+    corner = cv2.dilate(covered, np.ones((1, 17), np.uint8)) + cv2.dilate(covered, np.ones((17, 1), np.uint8)) == 0
+    y, x = np.nonzero(beside & ~corner)
+    assert len(y) > 4 * 70 * atlas.HALO
+    np.testing.assert_allclose(places(flow)[y, x] - np.stack([x, y], 1), [[-5, 3]] * len(y), atol=1 / 16)
+    assert (flow.cover[y, x] == 255).all() and (shelves(flow)[y, x] == atlas.PICTURE).all()
 
 
 def test_what_the_figure_uncovers_shows_the_backdrop() -> None:
