@@ -1,9 +1,13 @@
 """Blinks: when they come, and how fast the lids close and open."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from engines.drift import Stream, draw, smoothstep
 from engines.media import STEP
+
+LONGEST_WAIT: Final = 6.0
+"""Seconds beyond the first that eyes stay open at most while nobody speaks: longer looks like a stare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ class Blink:
 def _draw_blink(seed: int, count: int, alone: bool) -> Blink:
     random = draw(seed, Stream.BLINK, count)
     double = random.random() < 0.12 and not alone
-    wait = random.uniform(0.04, 0.2) if double else 1.0 + random.gamma(2.0, 1.65)
+    wait = random.uniform(0.04, 0.2) if double else 1.0 + min(float(random.gamma(3.0, 0.95)), LONGEST_WAIT)
+    if count == 0:  # whoever comes in soon sees that the face is alive
+        wait = random.uniform(1.0, 2.5)
     # Shut for at least one frame, or a fast blink would pass between two pictures half closed.
     shut = random.uniform(STEP, 1.4 * STEP)
     return Blink(seed, count, wait, random.uniform(0.08, 0.10), shut, random.uniform(0.15, 0.20), double)

@@ -54,6 +54,14 @@ def test_blinks_12_to_20_times_a_minute(seed: int, make_lips: Callable[[int], Fl
     assert 12.0 <= len(blink_starts(frames)) / 10 <= 20.0
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_stares(seed: int) -> None:
+    frames, _ = live(start_idle(seed), silence(2 * MINUTE))
+    starts = np.array(blink_starts(frames)) / FRAME_RATE
+    assert 1.0 <= starts[0] <= 2.6
+    assert np.diff(starts).max() < 7.7
+
+
 def test_lids_close_faster_than_they_open() -> None:
     frames, _ = live(start_idle(4), silence(5 * MINUTE))
     closure = np.array([frame.blink for frame in frames])
