@@ -16,7 +16,7 @@ import numpy as np
 from engines.avatar import Avatar
 from engines.backend import Network
 from engines.drawing import Drawing
-from engines.ears import Ears
+from engines.ears import Ear, Ears
 from engines.expression import EXPRESSION_NAMES, FloatArray
 from engines.hubert import StreamingHubert, Window
 from engines.media import FRAME_TICKS, Motion, MotionFrame, Speech, Voice
@@ -74,7 +74,44 @@ def behind(window: Window) -> int:
 
 
 MakeHubert = Callable[[], StreamingHubert]
-"""Makes a stream's ear; the networks are those of all."""
+"""Makes a stream's HuBERT; the networks are those of all."""
+
+
+class ControlTalkEar:
+    """A session's ear that hears with HuBERT as well: `features` (n, width) are what the last frame brought."""
+
+    def __init__(self, own: Ear, hubert: StreamingHubert) -> None:
+        self.own, self.hubert = own, hubert
+        self.lookahead_frames = own.lookahead_frames
+        self.state = hubert.start()
+        self.features: FloatArray = np.zeros((0, hubert.width), np.float32)
+
+    def forget(self) -> None:
+        """See `Ear.forget`."""
+        self.own.forget()
+        self.state = self.hubert.start()
+
+    def close(self) -> None:
+        """See `Ear.close`."""
+        self.own.close()
+
+
+class ControlTalkEars:
+    """Such ears: their HuBERTs hear together, and so do their `own` ears."""
+
+    def __init__(self, own: Ears, load: MakeHubert) -> None:
+        self._own, self._load = own, load
+
+    def open(self, lookahead_ms: int) -> ControlTalkEar:
+        """See `Ears.open`."""
+        return ControlTalkEar(self._own.open(lookahead_ms), self._load())
+
+    def hear(self, ears: Sequence[ControlTalkEar], pcm: FloatArray) -> FloatArray:
+        """See `Ears.hear`."""
+        heard = ears[0].hubert.hear_all([ear.state for ear in ears], list(pcm))
+        for ear, (features, state) in zip(ears, heard, strict=True):
+            ear.features, ear.state = features, state
+        return self._own.hear([ear.own for ear in ears], pcm)
 
 
 class ControlTalkPipeline(Pipeline):
@@ -84,35 +121,33 @@ class ControlTalkPipeline(Pipeline):
     that begin k hops after the beginning, less what HuBERT lags behind.
     """
 
-    def __init__(
-        self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int, hubert: StreamingHubert, silence: FloatArray
-    ) -> None:
+    ear: ControlTalkEar
+
+    def __init__(self, engine: Engine, avatar: Avatar, seed: int, lookahead_ms: int, silence: FloatArray) -> None:
         super().__init__(engine, avatar, seed, lookahead_ms)
-        self._hubert, self._nothing = hubert, silence[:1]
+        self._window, self._nothing = self.ear.hubert.window, silence[:1]
         self._waiting: deque[MotionFrame] = deque()
-        self._behind = behind(hubert.window)
+        self._behind = behind(self._window)
         self._delay = self._behind - self.lookahead_ticks // FRAME_TICKS
         self.lookahead_ticks = self._behind * FRAME_TICKS
         self._listen()
 
     def _listen(self) -> None:
-        self._state = self._hubert.start()
-        self._first_ahead = -2 * behind(self._hubert.window)
+        self._first_ahead = -2 * behind(self._window)
         self._ahead = np.repeat(self._nothing, -self._first_ahead, axis=0)
         self._frames = 0
 
     def move(self, speech: Speech, bias: FloatArray) -> MotionFrame | None:
         """See `Pipeline.move`; the first frames fill up the delay."""
         moved = super().move(speech, bias)
-        features, self._state = self._hubert.hear(self._state, speech.pcm)
-        self._ahead = np.concatenate([self._ahead, features])
+        self._ahead = np.concatenate([self._ahead, self.ear.features])
         if moved is None:
             return None
         self._waiting.append(moved)
         frame, self._frames = self._frames - self._behind, self._frames + 1
         if len(self._waiting) <= self._delay:
             return None
-        used = 2 * (frame + self._hubert.window.future) - self._first_ahead
+        used = 2 * (frame + self._window.future) - self._first_ahead
         self._ahead, self._first_ahead = self._ahead[used:], self._first_ahead + used
         ready = self._waiting.popleft()
         voice = Voice(self._ahead[:FEATURES], self.controls.alpha)
@@ -129,14 +164,13 @@ class ControlTalkEngine(Engine):
     """An `Engine` that opens such pipelines. `load` makes a HuBERT of its own for each of them."""
 
     def __init__(self, ears: Ears, drawing: Drawing, load: MakeHubert) -> None:
-        super().__init__(ears, drawing)
-        self._load = load
+        super().__init__(ControlTalkEars(ears, load), drawing)
         self.silence_heard = silence_features(load())
 
     def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> ControlTalkPipeline:
         """See `Engine.open`; `lookahead_ms` is that of head and eyes."""
         self.prepare(avatar)
-        return ControlTalkPipeline(self, avatar, seed, lookahead_ms, self._load(), self.silence_heard)
+        return ControlTalkPipeline(self, avatar, seed, lookahead_ms, self.silence_heard)
 
 
 def silence_features(hubert: StreamingHubert) -> FloatArray:

@@ -8,7 +8,8 @@ A network whose front end looks at 400 samples only (layer norm) hears every sam
 part of the window is kept; one that looks at all it is given (group norm) hears the whole window again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -112,16 +113,32 @@ class StreamingHubert:
     def hear(self, state: HearingState, pcm: FloatArray) -> tuple[FloatArray, HearingState]:
         """Hear `pcm` float32 (S,), full scale 1, of any length: features float32 (2 * present * steps, width) of all
         steps that are complete with it, perhaps none, and the next state."""
-        waiting = np.concatenate([state.waiting, pcm])
-        level, samples, heard, step = state.level, state.samples, state.heard, self.window.step_samples
-        features = [np.zeros((0, self.width), np.float32)]
-        while len(waiting) >= step:
-            new, waiting = waiting[:step], waiting[step:]
-            if self._normalise:
-                new, level = normalised(level, new)
-            samples = np.concatenate([samples, new])
-            made = self._front.run({"pcm": samples[None]})["heard"][0]
-            whole = np.concatenate([heard, made]) if self._kept else made.copy()
-            features.append(self._encoder.run({"heard": whole[None]})["features"][0, self.window.asked].copy())
-            samples, heard = samples[step:], whole[len(whole) - self._kept :]
-        return np.concatenate(features), HearingState(level, waiting, samples, heard)
+        return self.hear_all([state], [pcm])[0]
+
+    def hear_all(
+        self, states: Sequence[HearingState], pcm: Sequence[FloatArray]
+    ) -> list[tuple[FloatArray, HearingState]]:
+        """The same for several streams: their steps are computed together, if the networks take as many rows."""
+        states = [replace(s, waiting=np.concatenate([s.waiting, new])) for s, new in zip(states, pcm, strict=True)]
+        features = [[np.zeros((0, self.width), np.float32)] for _ in states]
+        step = self.window.step_samples
+        while ready := [index for index, state in enumerate(states) if len(state.waiting) >= step]:
+            for index in ready:
+                states[index] = self._taken(states[index])
+            whole = self._front.run({"pcm": np.stack([states[index].samples for index in ready])})["heard"].copy()
+            if self._kept:
+                whole = np.concatenate([np.stack([states[index].heard for index in ready]), whole], axis=1)
+            said = self._encoder.run({"heard": whole})["features"][:, self.window.asked].copy()
+            for row, index in enumerate(ready):
+                features[index].append(said[row])
+                kept = whole[row, whole.shape[1] - self._kept :].copy()
+                states[index] = replace(states[index], samples=states[index].samples[step:], heard=kept)
+        return [(np.concatenate(each), state) for each, state in zip(features, states, strict=True)]
+
+    def _taken(self, state: HearingState) -> HearingState:
+        """A step's samples, normalised, behind those that are heard again."""
+        step, level = self.window.step_samples, state.level
+        new = state.waiting[:step]
+        if self._normalise:
+            new, level = normalised(level, new)
+        return HearingState(level, state.waiting[step:], np.concatenate([state.samples, new]), state.heard)

@@ -10,6 +10,7 @@ from typing import Final
 from engines.backend import Backend
 from engines.compact_gallery import CompactGallery
 from engines.control_talk import WIDTH, ControlTalkEngine, ControlTalkLips, MakeHubert, silence_features
+from engines.cost import BUCKETS
 from engines.drawing import Drawing
 from engines.ears import Ears, OwnEars
 from engines.full_size import Gallery, MakeLips, family_transfer, full_size_drawing, full_size_sources
@@ -29,6 +30,8 @@ from realtime.settings import CONTROL_TALK, Settings
 logger = logging.getLogger(__name__)
 
 FAMILIES: Final = {"live_portrait": LIVE_PORTRAIT, "face_vid2vid": FACE_VID2VID, CONTROL_TALK: FACE_VID2VID}
+_SPOKEN: Final = ("control_talk", "hubert_front", "hubert_encoder")
+"""ControlTalk's own networks of the voice."""
 _PLACES: Final = 64
 """Sources in the GPU's memory, 8 MiB each."""
 _SESSIONS: Final = 320
@@ -75,7 +78,7 @@ def _full_size(family: Family, settings: Settings, threads: int, progress: Calla
     models = models_folder(settings.models)
     needed = [path for path in _paths(family, models) if path]
     if settings.renderer == CONTROL_TALK:
-        needed += [models / f"{name}.onnx" for name in ("control_talk", "hubert_front", "hubert_encoder")]
+        needed += [models / f"{name}.onnx" for name in _SPOKEN]
     for path in needed:
         if not path.is_file():
             raise NoNetworks(f"there is no {path.stem} in {models}: `visavis import` its checkpoint, `visavis build`")
@@ -93,7 +96,13 @@ def _full_size(family: Family, settings: Settings, threads: int, progress: Calla
     step = PortraitStep(gpu, *_paths(family, models), _PLACES)
     gallery = Gallery(family.faces, Mover(transfer, lips()), step, _PLACES, _cores(settings))
     drawing = Drawing(full_size_sources(family, gpu, models, lips), gallery.open)
-    return _gathered(settings, gpu, drawing, gallery.draw_all, step.buckets, hubert)
+    buckets = step.buckets
+    if hubert is not None:
+        shared = hubert()  # whose networks let callers take turns
+        hubert = lambda: shared  # noqa: E731
+        most = min(gpu.load(models / f"{name}.onnx").largest for name in _SPOKEN)
+        buckets = tuple(rows for rows in buckets if rows <= most)
+    return _gathered(settings, gpu, drawing, gallery.draw_all, buckets, hubert)
 
 
 def _gathered(
@@ -107,11 +116,12 @@ def _gathered(
     """Sessions that the GPU hears and draws together."""
     from engines.speech_step import SpeechStep
 
-    ears = SpeechStep(gpu, WEIGHTS, max(_SESSIONS, settings.max_sessions + buckets[-1]))
+    ears = SpeechStep(gpu, WEIGHTS, max(_SESSIONS, settings.max_sessions + max(BUCKETS)))
     shared = tuple(sorted({*buckets} & {*ears.buckets}))
     if not shared:
         raise NoPlan(f"sounds are heard {ears.buckets} at a time, pictures drawn {buckets}: run `visavis build`")
-    return Networks(_engine(ears, drawing, hubert), perform_together(ears, draw_all), shared)
+    engine = _engine(ears, drawing, hubert)
+    return Networks(engine, perform_together(engine.ears, draw_all), shared)
 
 
 def _cores(settings: Settings) -> Executor:

@@ -36,6 +36,9 @@ class NoPicture:
     def get(self, avatar: Avatar) -> None:
         return None
 
+    def at(self, avatar: Avatar, media_time: int) -> None:
+        return None
+
     def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
         raise NotImplementedError
 
@@ -99,6 +102,37 @@ def test_an_interruption_leaves_no_gap_and_nothing_of_what_was_said(pipeline: Co
     for moved in after:
         first = 2 * (moved.media_time // FRAME_TICKS) - 60
         assert hops_heard(moved) == [max(0, hop + 1) for hop in range(first, first + FEATURES)]
+
+
+def test_sessions_that_are_heard_together_hear_what_each_would_alone(engine: ControlTalkEngine) -> None:
+    """One a frame ahead of the other: their steps of two frames fall together, or not."""
+    avatar, rng = load_avatar(list_avatars()[0]), np.random.default_rng(3)
+    together, alone = ([engine.open(avatar, seed=seed) for seed in (1, 2)] for _ in range(2))
+    speech = rng.integers(-9999, 9999, (2, 30, 2, 320), np.int16)
+    for frame in range(30):
+        here = [0, 1] if frame else [0]
+        if frame == 15:
+            for pipeline in (together[1], alone[1]):
+                pipeline.interrupt(1)
+        chunks = {
+            index: [
+                AudioChunk(pcm, (2 * frame + half) * HOP_TICKS, together[index].epoch)
+                for half, pcm in enumerate(speech[index, frame])
+            ]
+            for index in here
+        }
+        taken = [(index, [together[index].take(chunk) for chunk in chunks[index]][-1]) for index in here]
+        said = [(index, each) for index, each in taken if each is not None]
+        heard = engine.ears.hear([together[index].ear for index in here], np.stack([each.pcm for _, each in said]))
+        for (index, each), bias in zip(said, heard, strict=True):
+            moved = together[index].move(each, bias)
+            (wanted,) = [alone[index].hear(chunk) for chunk in chunks[index]][-1:]
+            assert (moved is None) == (wanted is None) == (frame < 9 + index)
+            if moved is not None and wanted is not None:
+                assert moved.media_time == wanted.media_time and moved.epoch == wanted.epoch
+                assert moved.motion.voice is not None and wanted.motion.voice is not None
+                np.testing.assert_array_equal(moved.motion.voice.features, wanted.motion.voice.features)
+                np.testing.assert_array_equal(moved.motion.expression, wanted.motion.expression)
 
 
 def test_the_mouth_opens_as_far_as_it_is_told(pipeline: ControlTalkPipeline) -> None:

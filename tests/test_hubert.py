@@ -19,10 +19,11 @@ class Front:
         self.inputs: Mapping[str, tuple[int, ...]] = {"pcm": (1, samples)}
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.float32]]:
-        pcm = inputs["pcm"][0]
-        assert inputs["pcm"].shape == self.inputs["pcm"]
-        rows = [(pcm[i + 399], pcm[i : i + 400].sum()) for i in range(0, len(pcm) - OVERLAP, 320)]
-        return {"heard": np.array([rows], np.float32)}
+        assert inputs["pcm"].shape[1:] == self.inputs["pcm"][1:]
+        rows = [
+            [(pcm[i + 399], pcm[i : i + 400].sum()) for i in range(0, len(pcm) - OVERLAP, 320)] for pcm in inputs["pcm"]
+        ]
+        return {"heard": np.array(rows, np.float32)}
 
 
 class Encoder:
@@ -33,7 +34,7 @@ class Encoder:
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.float32]]:
         heard = inputs["heard"]
-        assert heard.shape == self.inputs["heard"]
+        assert heard.shape[1:] == self.inputs["heard"][1:]
         return {"features": np.concatenate([heard, np.broadcast_to(heard.sum(1, keepdims=True), heard.shape)], 2)}
 
 

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from engines.avatar import list_avatars, load_avatar
-from engines.expression_transfer import ExpressionTransfer, motion_vector
 from engines.gpu import Block
-from engines.media import FRAME_TICKS, AudioChunk, Motion
+from engines.media import FRAME_TICKS, AudioChunk
 from engines.pipeline import WEIGHTS
 from engines.scheduler import Outcome, Scheduler, Step
 from engines.tensorrt_backend import Plan
 from realtime.calibration import measure
-from realtime.networks import Networks, NoNetworks, load_networks
+from realtime.networks import FAMILIES, Networks, NoNetworks, load_networks
 from realtime.settings import Settings
 
 
@@ -99,15 +98,15 @@ def compact_plans(folder: Path, *rows: int) -> None:
     write_plan(WEIGHTS / "renderer_source.onnx", folder, 1)
 
 
-def call(networks: Networks, sessions: int) -> list[list[Outcome]]:
-    """Warm up, measure, and let calls come, speak for three frames and go."""
+def call(networks: Networks, sessions: int, frames: int = 3) -> list[list[Outcome]]:
+    """Warm up, measure, and let calls come, speak for some frames and go."""
     engine, avatar = networks.engine, load_avatar(list_avatars()[0])
     engine.warm_up(avatar)
     costs = measure(engine, avatar, networks.perform, networks.buckets, 1)
     scheduler = Scheduler(costs.curve)
     outcomes: list[list[Outcome]] = [[] for _ in range(sessions)]
     seats = [scheduler.join(engine.open(avatar, seed=seed), each.append) for seed, each in enumerate(outcomes)]
-    for index in range(3):
+    for index in range(frames):
         chunks = [AudioChunk(np.full(320, 99, np.int16), index * FRAME_TICKS + at) for at in (0, FRAME_TICKS // 2)]
         for seat in seats:
             seat.push(Step((chunks[0], chunks[1]), 1e9))
@@ -145,65 +144,20 @@ def test_plans_that_never_fit_together_are_told(library: Counted, tmp_path: Path
         load_networks(Settings(device="gpu", plans=str(tmp_path)))
 
 
-def live_portrait(folder: Path) -> None:
-    """LivePortrait's names and shapes at their smallest, and what our motions are to it: nothing."""
-    from onnx import helper
-
-    from tests.test_portrait_step import write
-
-    def constant(name: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Every output is the mean of the first input."""
-        first = next(iter(inputs))
-        nodes = [helper.make_node("ReduceMean", [first], ["mean"], keepdims=0)]
-        nodes += [helper.make_node("Expand", ["mean", f"{each}.shape"], [each]) for each in outputs]
-        fixed = {f"{each}.shape": list(shape) for each, shape in outputs.items()}
-        write(nodes, inputs, outputs, fixed, folder / f"live_portrait_{name}.onnx")
-
-    picture, points = {"picture": (1, 3, 256, 256)}, (1, 21, 3)
-    angles = dict.fromkeys(("pitch", "yaw", "roll"), (1, 66))
-    constant("motion", picture, angles | {"t": (1, 3), "exp": (1, 63), "scale": (1, 1), "kp": (1, 63)})
-    constant("appearance", picture, {"volume": (1, 4, 1, 2, 2)})
-    keypoints = {"driving": points, "source": points}
-    # What every input moves reaches the picture: the rows of a batch do not mix.
-    nodes = [
-        helper.make_node("Sub", ["driving", "source"], ["moved"]),
-        helper.make_node("ReduceMean", ["moved", "points"], ["shift"], keepdims=1),
-        helper.make_node("Reshape", ["shift", "shape"], ["flat"]),
-        helper.make_node("ReduceMean", ["volume", "volumes"], ["mean"], keepdims=1),
-        helper.make_node("Reshape", ["mean", "one"], ["level"]),
-        helper.make_node("Add", ["level", "flat"], ["features"]),
-    ]
-    fixed = {"points": [1, 2], "shape": [1, 1, 1, 1], "volumes": [1, 2, 3, 4], "one": [1, 1, 1, 1]}
-    volume = {"volume": (1, 4, 1, 2, 2)}
-    write(nodes, volume | keypoints, {"features": (1, 1, 1, 1)}, fixed, folder / "live_portrait_warping.onnx")
-    expand = [helper.make_node("Expand", ["features", "size"], ["picture"])]
-    sizes = {"features": (1, 1, 1, 1)}, {"picture": (1, 3, 512, 512)}
-    write(expand, *sizes, {"size": [1, 3, 512, 512]}, folder / "live_portrait_generator.onnx")
-    half = [
-        helper.make_node("Gather", ["given", "chosen"], ["some"], axis=1),
-        helper.make_node("Mul", ["some", "nought"], ["offsets"]),
-    ]
-    chosen = {"chosen": list(range(65)), "nought": 0.0}
-    write(half, {"given": (1, 126)}, {"offsets": (1, 65)}, chosen, folder / "live_portrait_stitching.onnx")
-    nothing = np.zeros((len(motion_vector(Motion())), 70), np.float32)
-    ExpressionTransfer(nothing).save(folder / "live_portrait_transfer.npy")
-
-
-def test_full_size_networks_are_loaded_once_whoever_draws(library: Counted, tmp_path: Path) -> None:
-    from tests.fake_gpu import write_plan
+@pytest.mark.parametrize("renderer", ["live_portrait", "face_vid2vid", "control_talk"])
+def test_full_size_networks_are_loaded_once_whoever_draws(library: Counted, tmp_path: Path, renderer: str) -> None:
+    from tests.small_families import write_family, write_speech
 
     compact_plans(tmp_path, 1, 2)
-    live_portrait(tmp_path)
-    for name in ("motion", "appearance"):
-        write_plan(tmp_path / f"live_portrait_{name}.onnx", tmp_path, 1)
-    for name in ("warping", "generator", "stitching"):
-        for rows in (1, 2, 4):
-            write_plan(tmp_path / f"live_portrait_{name}.onnx", tmp_path, rows)
-    networks = load_networks(Settings(renderer="live_portrait", models=str(tmp_path), plans=str(tmp_path)))
+    write_family(tmp_path, FAMILIES[renderer], (1, 2, 4))
+    write_speech(tmp_path, (1, 2))
+    networks = load_networks(Settings(renderer=renderer, models=str(tmp_path), plans=str(tmp_path)))
     assert networks.buckets == (1, 2), "of four no sound is heard at once"
     loaded = Counter(library.loaded)
     assert {count for name, count in loaded.items() if not name.startswith("audio_features")} == {1}
-    for outcomes in call(networks, 3):
-        assert [outcome.failure for outcome in outcomes] == [None] * 3
-        assert all(outcome.frame is not None and outcome.frame.planes.shape == (768, 512) for outcome in outcomes)
+    waits = 13 if renderer == "control_talk" else 3  # frames until the first is complete
+    for outcomes in call(networks, 3, waits):
+        assert [outcome.failure for outcome in outcomes] == [None] * waits
+        frame = outcomes[-1].frame
+        assert frame is not None and frame.planes.shape == (768, 512)
     assert library.loaded == loaded, "no session loads anything"

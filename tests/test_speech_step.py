@@ -109,6 +109,9 @@ class NoPicture:
     def get(self, avatar: Avatar) -> None:
         return None
 
+    def at(self, avatar: Avatar, media_time: int) -> None:
+        return None
+
     def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
         raise NotImplementedError
 
