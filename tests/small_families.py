@@ -1,5 +1,6 @@
 """The full-size networks' names and shapes at their smallest, for the GPU of the tests."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,16 +15,16 @@ from engines.media import Motion
 from tests.fake_gpu import write_plan
 from tests.test_portrait_step import write
 
-Shapes = dict[str, tuple[int, ...]]
-_PICTURE: Final[Shapes] = {"picture": (1, 3, 256, 256)}
-_ANGLES: Final[Shapes] = dict.fromkeys(("pitch", "yaw", "roll"), (1, 66))
+Shapes = Mapping[str, tuple[int, ...]]
+_PICTURE: Final[dict[str, tuple[int, ...]]] = {"picture": (1, 3, 256, 256)}
+_ANGLES: Final[dict[str, tuple[int, ...]]] = dict.fromkeys(("pitch", "yaw", "roll"), (1, 66))
 
 
 def write_family(folder: Path, family: Family, rows: tuple[int, ...]) -> None:
     """Networks whose every output is the mean of the first input, their plans, and what our motions are to them:
     nothing."""
     count = family.faces.keypoint_count
-    points: Shapes = {"driving": (1, count, 3), "source": (1, count, 3)}
+    points: dict[str, tuple[int, ...]] = {"driving": (1, count, 3), "source": (1, count, 3)}
     told = _ANGLES | {"t": (1, 3), "exp": (1, 3 * count)}
     if family.stitches:
         _write(folder, f"{family.name}_motion", _PICTURE, told | {"scale": (1, 1), "kp": (1, 3 * count)}, (1,))
@@ -31,7 +32,7 @@ def write_family(folder: Path, family: Family, rows: tuple[int, ...]) -> None:
     else:
         _write(folder, f"{family.name}_pose", _PICTURE, told, (1,))
         _write(folder, f"{family.name}_detector", _PICTURE, {"canonical": (1, count, 3)}, (1,))
-    volume: Shapes = {"volume": (1, 4, 1, 2, 2)}
+    volume: dict[str, tuple[int, ...]] = {"volume": (1, 4, 1, 2, 2)}
     _write(folder, f"{family.name}_appearance", _PICTURE, volume, (1,))
     _write(folder, f"{family.name}_warping", volume | points, {"features": (1, 1, 1, 1)}, rows)
     size = 512 if family.stitches else 256
@@ -57,6 +58,6 @@ def _write(folder: Path, name: str, inputs: Shapes, outputs: Shapes, rows: tuple
         fixed[f"{output}.one"], fixed[f"{output}.all"] = [1] * len(wanted), list(wanted)
         nodes.append(helper.make_node("Reshape", ["mean", f"{output}.one"], [f"{output}.mean"]))
         nodes.append(helper.make_node("Expand", [f"{output}.mean", f"{output}.all"], [output]))
-    path = write(nodes, inputs, outputs, fixed, folder / f"{name}.onnx")
+    path = write(nodes, dict(inputs), dict(outputs), fixed, folder / f"{name}.onnx")
     for count in rows:
         write_plan(path, folder, count)

@@ -58,7 +58,7 @@ NETWORKS = {contract.name: (contract, network) for contract, network in all_netw
 def with_weights(network: nn.Module) -> nn.Module:
     """Small random weights: some in every layer, none that run away."""
     torch.manual_seed(0)
-    if next(network.parameters()).is_meta:
+    if any(parameter.is_meta for parameter in network.parameters()):
         network = network.to_empty(device="cpu")
     network.eval()
     for name, tensor in network.state_dict().items():
