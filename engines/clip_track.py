@@ -1,7 +1,6 @@
 """Follow one face through a clip: where its keypoints are in every frame, and which stretch of the clip can be used."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +63,7 @@ def follow(frames: Iterable[NDArray[np.uint8]], finder: LandmarkFinder) -> Track
     notes: tuple[str, ...] = ()
     before: FloatArray | None = None
     searched = -SEARCH_FRAMES
+    nobody: NoPortrait | None = None
     for index, frame in enumerate(frames):
         coarse = cv2.resize(frame, _COARSE, interpolation=cv2.INTER_AREA).astype(np.float32)
         if before is not None and np.abs(coarse - before).mean() > CUT:
@@ -75,14 +75,16 @@ def follow(frames: Iterable[NDArray[np.uint8]], finder: LandmarkFinder) -> Track
             cuts.add(index)
         if face is None and (index in cuts or index - searched >= SEARCH_FRAMES):
             searched = index
-            with suppress(NoPortrait):
+            try:
                 face, notes = choose_face(frame, finder)
+            except NoPortrait as refusal:
+                nobody = refusal
         if face is not None:
             face = Face(settle_lips(frame, face.points)[0], face.doubt, face.presence)
         seen.append(face)
         kept.append(to_jpeg(frame))
-    if not any(seen):
-        choose_face(np.zeros((64, 64, 3), np.uint8), finder)
+    if nobody is not None and not any(seen):
+        raise nobody
     begin, end = longest([face is not None for face in seen], cuts)
     if end - begin < LEAST_SECONDS * FRAME_RATE:
         raise NoPortrait(

@@ -64,25 +64,25 @@ class SourceEncoder:
 
 @dataclass(frozen=True)
 class Sketch:
-    """A frame before it is painted: the warp, the geometry that made it, and what the painter takes of them; `filmed`
-    if it is a clip's, of which as much stays as can."""
+    """A frame before it is painted: the warp, the geometry that made it, and what the painter takes of them; of a clip
+    also the frame as it was `filmed`, of which as much stays as can."""
 
     warped: NDArray[np.uint8]
     geometry: FaceGeometry
     inputs: dict[str, FloatArray]
-    filmed: bool
+    filmed: NDArray[np.uint8] | None
 
     @classmethod
     def of(cls, source: Source, motion: Motion) -> Self:
         geometry = face_geometry(source.geometry, motion)
         warped = warp(source.atlas, geometry)
         inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}
-        return cls(warped, geometry, inputs, isinstance(source.atlas, Plate))
+        return cls(warped, geometry, inputs, source.atlas.backdrop if isinstance(source.atlas, Plate) else None)
 
     def painted(self, layers: Mapping[str, FloatArray]) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3), of the painter's `layers` (1, h, w, 16)."""
         picture = compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
-        return keep_unmoved(self.warped, picture, self.geometry.flow) if self.filmed else picture
+        return picture if self.filmed is None else keep_unmoved(self.filmed, picture, self.geometry.flow)
 
 
 class Renderer:

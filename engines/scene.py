@@ -101,7 +101,8 @@ class Scene:
         size = round(FRAME_SIZE * self._shrink)
         share = cv2.resize(_SHARE, (size, size), interpolation=cv2.INTER_AREA)
         shape = self._photo[self._rows, self._columns].shape[1::-1]
-        return np.asarray(cv2.warpAffine(share, self._matrix, shape, flags=cv2.INTER_LINEAR), np.uint16)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(share, self._matrix, shape, flags=flags), np.uint16)
 
 
 class ClipScene(Scene):

@@ -1,5 +1,7 @@
 """What of a clip's frame stays as the camera saw it: all that the motion leaves where it is."""
 
+from typing import Final
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,20 @@ from engines.media import FRAME_SIZE
 
 STAYS, MOVES = 0.15, 0.75
 """Pixels by which a place may move and still be the frame's own, and from which on it is all the painter's."""
+ASTRAY: Final = 80
+"""Pixels that no face moves: triangles seen from their edge do not know where they were."""
+_PLACE: Final = np.uint32((1 << 14) - 1)
+
+
+def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
+    """`painted` where something moved, else the `frame`, all of them RGB uint8 (512, 512, 3)."""
+    share = moved(flow)
+    left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
+    part = slice(top, top + height), slice(left, left + width)
+    share = share[part] * ~_astray(flow.place[part], left, top)
+    kept, below = frame.copy(), frame[part].astype(np.float32)
+    kept[part] = below + (painted[part] - below) * share[..., None] + np.float32(0.5)
+    return kept
 
 
 def moved(flow: Flow) -> FloatArray:
@@ -20,11 +36,8 @@ def moved(flow: Flow) -> FloatArray:
     return np.asarray(cv2.resize(share, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def keep_unmoved(warped: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
-    """`painted` where something moved, else the frame as it was `warped`, all of them RGB uint8 (512, 512, 3)."""
-    share = moved(flow)
-    left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
-    part = slice(top, top + height), slice(left, left + width)
-    kept, below = warped.copy(), warped[part].astype(np.float32)
-    kept[part] = below + (painted[part] - below) * share[part][..., None] + np.float32(0.5)
-    return kept
+def _astray(place: NDArray[np.uint32], left: int, top: int) -> NDArray[np.bool_]:
+    """Where a part of `Flow.place`, beginning at (left, top), points too far away to be true."""
+    y, x = np.ogrid[top : top + place.shape[0], left : left + place.shape[1]]
+    column, row = ((part & _PLACE).astype(np.int32) >> 5 for part in (place, place >> np.uint32(14)))
+    return (np.abs(column - x) > ASTRAY) | (np.abs(row - y) > ASTRAY)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.media import FRAME_RATE
 from engines.pictures import BadPicture
 
-MOST_BYTES: Final = 100 * 1024 * 1024
+MOST_BYTES: Final = 64 * 1024 * 1024
 MOST_SECONDS: Final = 10
 """How much of a video is read."""
 MOST_PIXELS: Final = 4096 * 2304

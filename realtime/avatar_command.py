@@ -1,6 +1,7 @@
-"""`visavis avatar`: avatars of your own, from a photo.
+"""`visavis avatar`: avatars of your own, from a photo or a clip of a few seconds.
 
     visavis avatar new photo.jpg --name "Aunt Eva"
+    visavis avatar new clip.mp4
     visavis avatar list
     visavis avatar delete aunt-eva-3f2a1b
 
@@ -20,8 +21,8 @@ from realtime.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the three commands."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="action")
-    new = commands.add_parser("new", help="make an avatar from a photo of one person, seen from the front")
-    new.add_argument("photo", type=Path, help="JPEG, PNG or WebP")
+    new = commands.add_parser("new", help="make an avatar from a photo or a clip of one person, seen from the front")
+    new.add_argument("file", type=Path, help="JPEG, PNG or WebP; or MP4, MOV, WebM, MKV or AVI, of which 10 s are used")
     new.add_argument("--name", default="", help="what the avatar is called (default: the file's name)")
     listing = commands.add_parser("list", help="the avatars made so far")
     delete = commands.add_parser("delete", help="remove one for good")
@@ -42,13 +43,13 @@ def run(parsed: argparse.Namespace) -> int:
         elif parsed.action == "delete":
             maker.delete(parsed.id)
         else:
-            made = maker.create(parsed.photo.read_bytes(), parsed.name or parsed.photo.stem.replace("_", " "))
+            made = maker.create(parsed.file.read_bytes(), parsed.name or parsed.file.stem.replace("_", " "))
             for note in made.notes:
                 print(f"visavis: {note}", file=sys.stderr)
             print(f"{made.id}  {maker.folder / made.id}")
         return 0
     except KeyError:
-        print(f"visavis: there is no avatar {parsed.id!r} made of a photo", file=sys.stderr)
+        print(f"visavis: there is no avatar {parsed.id!r} made of a photo or a clip", file=sys.stderr)
     except (BadPicture, NoPortrait, OSError) as error:
         print(f"visavis: {error}", file=sys.stderr)
     return 2

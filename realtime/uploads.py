@@ -1,18 +1,20 @@
-"""Avatars of people's own over HTTP: a photo goes up, an avatar comes back with the points on which it was fitted.
+"""Avatars of people's own over HTTP: a photo or a clip goes up, an avatar comes back, with the points on which it was
+fitted.
 
     OPTIONS /v1/avatars               204 Allow: GET, POST where photos are taken, GET alone where not
-    POST    /v1/avatars?name=         201 {"id", "points", "handles", "notes"}; the body is a JPEG, PNG or WebP file
+    POST    /v1/avatars?name=         201 {"id", "points", "handles", "notes"}; the body is a JPEG, PNG or WebP file, or
+                                      a clip in MP4, MOV, WebM, Matroska or AVI, which takes half a minute or more
     GET     /v1/avatars/{id}/points   200 the same
     PUT     /v1/avatars/{id}/points   200 the same, fitted anew; the body is {"points": {"chin": [0.51, 0.83]}}
     DELETE  /v1/avatars/{id}          204
 
-Points are fractions (x, y) of the avatar's picture, y down; `handles` names those that a person can tell and move. The
-photo is kept, without its metadata, as far as it shows the head, so that it can be fitted anew. Whoever may call this
-server sees every avatar on it.
+Points are fractions (x, y) of the avatar's picture, y down; `handles` names those that a person can tell and move. An
+avatar made of a clip has neither. The photo is kept, without its metadata, as far as it shows the head, so that it can
+be fitted anew; of a clip the frames are kept, without the sound. Whoever may call this server sees every avatar on it.
 
 Errors, as everywhere, are JSON (`{"error", "message"}`): 404 unknown_avatar, 409 in_use, 413 too_large,
-415 not_a_picture, 422 no_face | too_small | too_turned | too_blurred | eyes_hidden | unclear | too_many |
-unknown_point | bad_points, 429 busy.
+415 not_a_picture, 422 no_face | too_small | too_turned | too_blurred | eyes_hidden | unclear | too_short |
+too_many | unknown_point | bad_points | moving, 429 busy.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from pydantic import BaseModel, Field
 
 from realtime.engine import Avatar, Made, Maker
 from realtime.offer import OfferError
+from realtime.priority import work_in_background
 from realtime.sessions import Sessions
 from realtime.signaling import Problem, bearer
 
@@ -56,7 +59,7 @@ class Uploads:
 
     def __init__(self, sessions: Sessions, maker: Maker) -> None:
         self._sessions, self.maker = sessions, maker
-        self._worker = ThreadPoolExecutor(1, "portrait")
+        self._worker = ThreadPoolExecutor(1, "portrait", work_in_background)
         self._waiting = 0
 
     def close(self) -> None:
@@ -87,7 +90,8 @@ class Uploads:
         return self._describe(made)
 
     def _describe(self, made: Made) -> Fitted:
-        return Fitted(id=made.id, points=dict(made.points), handles=list(self.maker.handles), notes=list(made.notes))
+        handles = [name for name in self.maker.handles if name in made.points]
+        return Fitted(id=made.id, points=dict(made.points), handles=handles, notes=list(made.notes))
 
     async def _work(self, job: Callable[[], Result]) -> Result:
         if self._waiting >= MOST_WAITING:
@@ -116,9 +120,10 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
     if uploads is None:
         return router
     errors: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 404, 413, 415, 422, 429)}
-    image = {"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string"}}}}}
+    kinds = {kind: {"schema": {"type": "string"}} for kind in ("image/*", "video/*")}
+    body = {"requestBody": {"required": True, "content": kinds}}
 
-    @router.post("", status_code=201, summary="Make an avatar of a photo", responses=errors, openapi_extra=image)
+    @router.post("", status_code=201, summary="Make an avatar", responses=errors, openapi_extra=body)
     async def create_avatar(request: Request, response: Response, name: str = "") -> Fitted:
         fitted = await uploads.create(await _read(request, uploads.maker.most_bytes), name)
         response.headers["Location"] = f"/v1/avatars/{fitted.id}"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.backend import Tensors
+from engines.clip import ClipFrame, FrameGeometry
 from engines.control_talk import ControlTalkLips
 from engines.expression import EXPRESSION_INDEX
 from engines.expression_transfer import ExpressionTransfer, motion_vector
@@ -140,3 +141,24 @@ def test_what_lips_say_is_one_batch_and_who_has_no_voice_keeps_its_own(avatar: A
     assert talk.batches == [2]
     opened = [face.exp[0, 0] for face in moved]
     assert opened == pytest.approx([-0.5 + 0.7, -0.5 + 0.4, -0.5 + 1.4], abs=1e-6)
+
+
+def test_a_mouth_that_is_open_in_a_clip_is_shut_before_it_speaks(avatar: Avatar, tmp_path: Path) -> None:
+    networks = SmallNetworks(LIVE_PORTRAIT.faces)
+    encoder, mover = KeypointEncoder(LIVE_PORTRAIT, networks, tmp_path), Mover(opening(LIVE_PORTRAIT))
+    still = encoder(avatar)
+    lighter = np.full_like(avatar.picture, 200)
+    geometry = FrameGeometry(avatar.geometry.mesh, avatar.geometry.camera, avatar.geometry.interior)
+    source = encoder.follow(still, ClipFrame(lighter, geometry, jaw(0.5).expression))
+    assert source.volume.item() == pytest.approx(200 / 255, abs=0.01)
+    for motion, place in ((Motion(), -0.2), (jaw(0.5), 0.0), (jaw(1.0), 0.2)):
+        (face,) = mover([source], [motion])
+        assert face.exp[0, 0] == pytest.approx(place, abs=1e-6)
+
+
+def test_lips_that_shut_the_mouth_themselves_shut_it_in_every_frame(avatar: Avatar, tmp_path: Path) -> None:
+    lips = ControlTalkLips(Talk(), np.full((18, 4), -0.5, np.float32))
+    encoder = KeypointEncoder(FACE_VID2VID, SmallNetworks(FACE_VID2VID.faces), tmp_path, lips)
+    geometry = FrameGeometry(avatar.geometry.mesh, avatar.geometry.camera, avatar.geometry.interior)
+    source = encoder.follow(encoder(avatar), ClipFrame(avatar.picture, geometry, jaw(0.5).expression))
+    assert source.opening is None and np.all(source.face.exp == -0.5)

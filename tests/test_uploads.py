@@ -50,7 +50,7 @@ class FakeMaker:
         time.sleep(self.cost)
         if data.startswith(b"refuse "):
             raise Refusal(data[7:].decode())
-        made = FakeMade(f"{name or 'nameless'}-1", {"chin": (0.5, 0.8)})
+        made = FakeMade(f"{name or 'nameless'}-1", {} if data == b"clip" else {"chin": (0.5, 0.8)})
         self.made[made.id] = made
         return made
 
@@ -151,3 +151,9 @@ async def test_a_broken_pack_does_not_keep_the_server_from_starting(
     monkeypatch.setattr(FakeMaker, "load", fail)
     async with serve(maker) as client:
         assert [each["id"] for each in (await client.get("/v1/avatars")).json()] == ["ada", "ben"]
+
+
+async def test_an_avatar_of_a_clip_has_nothing_to_move(tmp_path: Path) -> None:
+    async with serve(FakeMaker(tmp_path)) as client:
+        answer = await client.post("/v1/avatars?name=eva", content=b"clip", headers={"Content-Type": "video/mp4"})
+        assert answer.status_code == 201 and answer.json()["points"] == {} and answer.json()["handles"] == []

@@ -1,12 +1,14 @@
 /**
  * An avatar of your own: choose or drop a photo, look at the points that were found, drag those that are off, keep it.
+ * Or choose a clip of a few seconds: then there are no points to drag.
  *
- * The server says by OPTIONS whether it takes photos. A photo is turned upright, made smaller and stripped of its
- * metadata here already, before it is sent.
+ * The server says by OPTIONS whether it takes them. A photo is turned upright, made smaller and stripped of its
+ * metadata here already, before it is sent; a clip goes as it is.
  */
 
 const LARGEST_SIDE = 3000; // pixels of the photo that is sent
 const REACH = 28; // pixels on the screen from which a handle can be grasped
+const LARGEST_CLIP = 64 * 1024 * 1024; // bytes
 const CHAINS = [
   ...["left", "right"].flatMap((side) => [
     [0, 1, 2, 3, 4, 5, 6, 7, 0].map((n) => `lid_${side}_${n}`),
@@ -67,14 +69,14 @@ export class Portrait {
   /** The tile among the faces with which a photo is chosen, or nothing where the server takes none. */
   async tiles() {
     if (!(await this.ready)) return [];
-    const input = (this.input = html("input", { type: "file", accept: "image/*" }));
+    const input = (this.input = html("input", { type: "file", accept: "image/*,video/*" }));
     input.onchange = () => {
       if (input.files[0]) this.#take(input.files[0]);
       input.value = "";
     };
     const sign = html("span", { className: "plus" });
     sign.setAttribute("aria-hidden", "true");
-    return [html("label", { className: "face add", title: "Choose a photo, or drop one anywhere" }, input, sign, "Your photo")];
+    return [html("label", { className: "face add", title: "Choose a photo or a short clip, or drop one anywhere" }, input, sign, "Your photo or clip")];
   }
 
   /** What can be done with the chosen avatar, for those made of photos. */
@@ -118,7 +120,7 @@ export class Portrait {
       const file = event.dataTransfer?.files[0];
       if (!file) return;
       event.preventDefault();
-      if (file.type.startsWith("image/") && (await this.ready)) this.#take(file);
+      if (/^(image|video)\//.test(file.type) && (await this.ready)) this.#take(file);
     });
   }
 
@@ -140,6 +142,7 @@ export class Portrait {
     this.net.replaceChildren();
     this.#zoom(null);
     if (!this.dialog.open) this.dialog.showModal();
+    if (file.type.startsWith("video/")) return this.#takeClip(file);
     this.#say("One moment", "Reading the photo…", { busy: true });
     try {
       this.#photo = await prepare(file);
@@ -153,9 +156,23 @@ export class Portrait {
     this.next.focus();
   }
 
+  #takeClip(file) {
+    this.picture.removeAttribute("src");
+    if (file.size > LARGEST_CLIP) return this.#fail("The clip is too long", `It has more than ${LARGEST_CLIP >> 20} MB: cut it to a few seconds.`);
+    this.#photo = file;
+    this.#say(
+      "A new avatar",
+      "The first 10 seconds are used, without their sound. Best is one person from the front who listens, the mouth closed, without cuts. The clip stays on this server.",
+      { next: "Make avatar", naming: true },
+    );
+    this.next.onclick = () => this.#send();
+    this.next.focus();
+  }
+
   async #send() {
-    this.#say("Finding the face", "This takes a few seconds…", { busy: true });
-    const fitted = await this.#ask(`/v1/avatars?${new URLSearchParams({ name: this.name.value })}`, { method: "POST", body: this.#photo });
+    const time = this.#photo.type.startsWith("video/") ? "A clip takes about a minute…" : "This takes a few seconds…";
+    this.#say("Finding the face", time, { busy: true });
+    const fitted = await this.#ask(`/v1/avatars?${new URLSearchParams({ name: this.name.value })}`, { method: "POST", body: this.#photo, type: this.#photo.type });
     if (!fitted) return;
     this.#isNew = true;
     await this.#review(fitted);
@@ -178,10 +195,11 @@ export class Portrait {
     this.#handles = handles;
     const response = await fetch(`/v1/avatars/${id}/picture?v=${Date.now()}`, { headers: this.#headers() });
     this.#show(URL.createObjectURL(await response.blob()));
-    this.#draw();
-    this.#zoom(handles.map((name) => points[name]));
-    const advice = "Do eyes, lips and chin lie on the lines? Drag any point that is off.";
-    this.#say("Does it fit?", [...notes, advice].join(" "), { next: "Looks right" });
+    const still = handles.length > 0; // nothing can be moved in a clip
+    if (still) this.#draw();
+    this.#zoom(still ? handles.map((name) => points[name]) : null);
+    const advice = still ? "Do eyes, lips and chin lie on the lines? Drag any point that is off." : "It moves as in your clip.";
+    this.#say(still ? "Does it fit?" : "There it is", [...notes, advice].join(" "), { next: "Looks right" });
     this.back.textContent = this.#isNew ? "Discard" : "Close";
     this.next.onclick = () => this.#close(this.#id);
   }
@@ -218,6 +236,7 @@ export class Portrait {
   #grasp(event) {
     if (!this.#id || this.dialog.classList.contains("busy")) return;
     const [x, y, width] = this.#place(event);
+    if (!this.#handles.length) return;
     const distance = (name) => Math.hypot(this.#points[name][0] - x, this.#points[name][1] - y) * width;
     const nearest = this.#handles.reduce((best, name) => (distance(name) < distance(best) ? name : best));
     if (distance(nearest) > REACH) return;
