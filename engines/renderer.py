@@ -21,6 +21,7 @@ from engines.backend import Backend
 from engines.clip import ClipFrame
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
+from engines.lids import smooth_lids
 from engines.media import FRAME_SIZE, Motion
 from engines.source_cache import encoder_input
 from engines.unmoved import keep_unmoved
@@ -82,6 +83,7 @@ class Sketch:
     def painted(self, layers: Mapping[str, FloatArray]) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3), of the painter's `layers` (1, h, w, 16)."""
         picture = compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
+        smooth_lids(picture, self.geometry)
         return picture if self.filmed is None else keep_unmoved(self.filmed, picture, self.geometry.flow)
 
 
