@@ -21,8 +21,8 @@ ISLANDS: Final[dict[str, Choice]] = {
     "audio2exp": Choice((), 83.2),
     "audio_features": Choice(("Log", "Add", "Div"), 68.5),  # powers of a spectrum
     "landmarks": Choice((), 65.2),
-    "renderer_painter": Choice((), 79.8),
-    "renderer_source": Choice((), 75.3),
+    "renderer_painter": Choice((), 74.2),
+    "renderer_source": Choice((), 80.6),
     "live_portrait_appearance": Choice((), 81.6),
     "live_portrait_motion": ALL_SINGLE,  # 51.2 dB in half, but it runs once per picture, and says where all others look
     "live_portrait_warping": Choice((), 70.2),

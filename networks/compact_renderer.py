@@ -29,6 +29,8 @@ EYES_CHANNELS = 4 * 5
 LAYER_CHANNELS = 4 * 4
 """Folded: premultiplied colour (3), and the logit of the mask."""
 IDENTITY, GESTURE = 32, 64
+REGIONS = 4
+"""Rows and columns of regions of the portrait that the identity is read from: light comes from a side."""
 
 
 class SourceEncoder(nn.Module):
@@ -42,11 +44,30 @@ class SourceEncoder(nn.Module):
             conv(48, 64, 3, 2), nn.ReLU(),
             conv(64, 64, 3, 2), nn.ReLU(),
         )  # fmt: skip
-        self.identity = nn.Linear(64, IDENTITY)
+        self.identity = nn.Linear(64 * REGIONS**2, IDENTITY)
 
     def forward(self, picture: Tensor) -> Tensor:
-        identity: Tensor = self.identity(self.body(picture - 0.5).mean((2, 3)))
+        features = self.body(picture - 0.5)
+        identity: Tensor = self.identity(F.avg_pool2d(features, SOURCE_SIZE // 16 // REGIONS).flatten(1))
         return identity
+
+
+class Sketch(nn.Module):
+    """What the condition alone says of each place, as a coarse map of a few channels: where a smile folds the cheek,
+    which convolutions over smooth skin cannot find."""
+
+    def __init__(self, condition: int, depth: int, cells: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        self.shape = (-1, depth, *cells)
+        self.places = nn.Linear(condition, depth * cells[0] * cells[1])
+        self.spread = conv(depth, channels, 1)
+        for parameter in (self.places.weight, self.places.bias, self.spread.bias):
+            nn.init.zeros_(parameter)  # type: ignore[arg-type]
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(B, C) to (B, channels, *cells), at first 0."""
+        drawn: Tensor = self.spread(self.places(condition).view(self.shape))
+        return drawn
 
 
 class WholePicture(nn.Module):
@@ -58,6 +79,7 @@ class WholePicture(nn.Module):
         self.down1 = conv(32, 64, 3, 2)
         self.body1 = ModulatedResidual(64, condition)
         self.down2 = conv(64, 96, 3, 2)
+        self.sketch = Sketch(condition, 12, (MAIN_CELLS // 4, MAIN_CELLS // 4), 96)
         self.body2 = nn.ModuleList([ModulatedResidual(96, condition) for _ in range(2)])
         self.up2 = conv(96, 64)
         self.body3 = ModulatedResidual(64, condition)
@@ -70,7 +92,7 @@ class WholePicture(nn.Module):
         """(B, 18, 64, 64) to a folded layer (B, 16, 64, 64)."""
         fine = F.relu(self.enter(picture))
         middle = self.body1(F.relu(self.down1(fine)), condition)
-        coarse = F.relu(self.down2(middle))
+        coarse = F.relu(self.down2(middle)) + self.sketch(condition)
         for body in self.body2:
             coarse = body(coarse, condition)
         middle = self.body3(middle + twice(F.relu(self.up2(coarse))), condition)
@@ -80,23 +102,31 @@ class WholePicture(nn.Module):
 
 
 class CropHead(nn.Module):
-    """Repaint a window at native resolution: a trunk at a quarter of it, details from the warp itself."""
+    """Repaint a window at native resolution: a trunk at a quarter of it, of `depth` blocks, and details from the warp
+    itself, of `edges` more."""
 
-    def __init__(self, channels: int, trunk: int, detail: int, depth: int, condition: int) -> None:
+    def __init__(
+        self, channels: int, cells: tuple[int, int], trunk: int, detail: int, depth: int, edges: int, condition: int
+    ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(channels, trunk, 4, 2, 1)
+        self.sketch = Sketch(condition, 8, (cells[0] // 4, cells[1] // 4), trunk)
         self.bodies = nn.ModuleList([ModulatedResidual(trunk, condition) for _ in range(depth)])
         self.up = conv(trunk, detail, 1)
         self.detail = conv(detail + channels, detail)
+        self.edges = nn.ModuleList([ModulatedResidual(detail, condition) for _ in range(edges)])
         self.out = conv(detail, LAYER_CHANNELS, 1)
         start_transparent(self.out)
 
     def forward(self, window: Tensor, condition: Tensor) -> Tensor:
         """Folded window (B, C, h, w), even height and width, to a folded layer (B, 16, h, w)."""
-        trunk = F.relu(self.enter(window))
+        trunk = F.relu(self.enter(window)) + twice(self.sketch(condition))
         for body in self.bodies:
             trunk = body(trunk, condition)
-        layer: Tensor = self.out(F.relu(self.detail(torch.cat([twice(self.up(trunk)), window], 1))))
+        detail = F.relu(self.detail(torch.cat([twice(self.up(trunk)), window], 1)))
+        for edge in self.edges:
+            detail = edge(detail, condition)
+        layer: Tensor = self.out(detail)
         return layer
 
 
@@ -110,8 +140,8 @@ class Painter(nn.Module):
             nn.Linear(3 * keypoints, 128), nn.ReLU(), nn.Linear(128, GESTURE), nn.ReLU()
         )  # fmt: skip
         self.main = WholePicture(condition)
-        self.mouth = CropHead(MOUTH_CHANNELS, 64, 32, 3, condition)
-        self.eyes = CropHead(EYES_CHANNELS, 48, 32, 2, condition)
+        self.mouth = CropHead(MOUTH_CHANNELS, MOUTH_CELLS, 64, 32, 3, 1, condition)
+        self.eyes = CropHead(EYES_CHANNELS, EYES_CELLS, 48, 32, 2, 0, condition)
 
     def forward(
         self, identity: Tensor, keypoints: Tensor, main: Tensor, mouth: Tensor, eyes: Tensor

@@ -79,8 +79,8 @@ def lay(picture: Tensor, layer: Tensor) -> Tensor:
 
 
 def picture_loss(output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Charbonnier and squared distance plus the distance of gradients at three scales, which keeps edges sharp; all
-    where `weight` (B, 1, h, w) is 1."""
+    """Charbonnier and squared distance plus the distance of gradients at three scales, which keeps edges sharp; errors
+    count as `weight` (B, 1, h, w) says."""
     error = output - target
     if weight is not None:
         error = error * weight
@@ -96,7 +96,7 @@ def picture_loss(output: Tensor, target: Tensor, weight: Tensor | None = None) -
 def total_loss(shown: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum, and its parts for the log."""
     parts = {
-        "picture": picture_loss(shown["picture"], batch.target, batch.outside),
+        "picture": picture_loss(shown["picture"], batch.target, batch.weight),
         "mouth": picture_loss(shown["mouth"], batch.target_mouth),
         "eyes": picture_loss(shown["eyes"], batch.target_eyes),
     }
@@ -167,7 +167,7 @@ def main() -> None:
     with (options.run / "log.txt").open("a") as log, tqdm(total=options.steps, initial=step, unit="step") as bar:
         while step < options.steps:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, options.steps, options.rate, floor=0.03)
+                group["lr"] = learning_rate(step, options.steps, options.rate, floor=0.005)
             batch = next(feed)
             shown = compose(model, batch)
             loss, parts = total_loss(shown, batch)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.atlas import Atlas
-from engines.face_geometry import Interior, SourceGeometry, face_geometry
+from engines.expression import EXPRESSION_INDEX
+from engines.face_geometry import MOUTH_WINDOW, Interior, SourceGeometry, face_geometry
 from engines.head_mesh import Camera, HeadMesh, Part
+from engines.keypoints import MIRROR
 from engines.media import HeadPose, Motion
 from engines.renderer import SEAM, painter_inputs, warp
 
@@ -26,8 +28,15 @@ AS_PHOTO_MISFIT = 0.015
 """Decimetres by which its mesh is off, at most; a pixel is about 0.006."""
 TURNED_FAVOUR = 4.0
 """How much likelier a frame is drawn per radian that its head is turned."""
+OPEN_FAVOUR = 1.0
+"""How much likelier one is drawn whose mouth is open."""
+CHEEKS = 2.5
+"""How much more an error counts beside the mouth, where a smile folds the skin: many see it, but it is small."""
+CHEEK_MARGIN = 40
+"""Pixels of the whole picture around the mouth's window that it concerns."""
 UNDRESSED = 0.25
 """Share of those sources whose mesh lacks the hair, as where a photo's outline was not found."""
+_OPENING = [EXPRESSION_INDEX[name] for name in ("jawOpen", "mouthLowerDownLeft", "mouthUpperUpLeft")]
 PICTURE_SIZE = 256
 """Resolution at which the whole picture is trained; the windows are trained at the full one."""
 
@@ -71,8 +80,8 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
 @dataclass(frozen=True)
 class Batch:
     """B samples. `source` (B, 3, 256, 256) is what the encoder sees; `keypoints`, `main`, `mouth` and `eyes` are the
-    painter's inputs. `warped` and `target` (B, 3, 256, 256), and the same of the windows, are in [0, 1]; `outside`
-    (B, 1, 256, 256) is 0 where a window replaces what is painted over the whole picture, else 1."""
+    painter's inputs. `warped` and `target` (B, 3, 256, 256), and the same of the windows, are in [0, 1]; `weight`
+    (B, 1, 256, 256) is how much an error counts: 0 where a window replaces what is painted over the whole picture."""
 
     source: Tensor
     keypoints: Tensor
@@ -85,7 +94,7 @@ class Batch:
     target: Tensor
     target_mouth: Tensor
     target_eyes: Tensor
-    outside: Tensor
+    weight: Tensor
 
 
 def make_sample(
@@ -99,9 +108,12 @@ def make_sample(
         source, target = (np.asarray(cv2.LUT(picture, table), np.uint8) for picture in (source, target))
         atlas = atlas.recoloured(table)
     warped = warp(atlas, geometry)
-    outside = np.ones((*warped.shape[:2], 1), np.uint8) * 255
+    weight = np.ones((*warped.shape[:2], 1), np.float32)
+    top, left = (max(edge - CHEEK_MARGIN, 0) for edge in (geometry.mouth.top, geometry.mouth.left))
+    height, width = (side + 2 * CHEEK_MARGIN for side in MOUTH_WINDOW)
+    weight[top : top + height, left : left + width] = CHEEKS
     for window in (geometry.mouth, geometry.eyes):
-        window.cut(outside)[SEAM:-SEAM, SEAM:-SEAM] = 0
+        window.cut(weight)[SEAM:-SEAM, SEAM:-SEAM] = 0
 
     def small(picture: NDArray[Any]) -> NDArray[Any]:
         resized = cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA)
@@ -115,7 +127,24 @@ def make_sample(
         sample[name] = planar(small(picture))
         sample[f"{name}_mouth"] = planar(geometry.mouth.cut(picture))
         sample[f"{name}_eyes"] = planar(geometry.eyes.cut(picture))
-    return sample | {"source": planar(small(source)), "outside": planar(small(outside))}
+    return sample | {"source": planar(small(source)), "weight": small(weight).transpose(2, 0, 1)}
+
+
+def mirrored(sample: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The same face in a mirror: another person, lit from the other side."""
+    turned = {}
+    for name, tensor in sample.items():
+        if name == "keypoints":
+            turned[name] = tensor[list(MIRROR)] * np.array([-1, 1, 1], np.float32)
+        elif name in ("main", "mouth", "eyes"):
+            height, width, channels = tensor.shape
+            folded = 4 * (channels // 4)
+            cells = tensor[:, ::-1, :folded].reshape(height, width, 2, 2, -1)[:, :, :, ::-1]
+            flow = tensor[:, ::-1, folded:] * np.array([-1, 1], np.float32)[: channels - folded]
+            turned[name] = np.concatenate([cells.reshape(height, width, folded), flow], -1)
+        else:
+            turned[name] = np.ascontiguousarray(tensor[..., ::-1])
+    return turned
 
 
 def random_colours(rng: np.random.Generator) -> NDArray[np.uint8] | None:
@@ -157,7 +186,8 @@ def collate(samples: list[dict[str, NDArray[np.float32]]]) -> Batch:
 def batches(
     identities: list[Identity], favoured: set[str], size: int, seed: int, favour: float = 0.45
 ) -> Iterator[Batch]:
-    """Endless random batches; a sample comes from a `favoured` identity (one that ships) with chance `favour`."""
+    """Endless random batches; a sample comes from a `favoured` identity (one that ships) with chance `favour`, else
+    every second time in a mirror."""
     rng = np.random.default_rng(seed)
     pools = [
         [(identity, frame) for identity in identities if keep(identity.name) for frame in range(len(identity.motions))]
@@ -165,8 +195,10 @@ def batches(
     ]
     chances = []
     for pool in pools:
-        turned = np.array([abs(identity.motions[frame].pose.yaw) for identity, frame in pool])
-        chances.append(np.cumsum(1 + turned * TURNED_FAVOUR))
+        shown = [identity.motions[frame] for identity, frame in pool]
+        turned = np.array([abs(motion.pose.yaw) for motion in shown])
+        opened = np.array([motion.expression[_OPENING].sum() for motion in shown]).clip(0, 1)
+        chances.append(np.cumsum(1 + turned * TURNED_FAVOUR + opened * OPEN_FAVOUR))
     while True:
         samples = []
         for _ in range(size):
@@ -175,5 +207,6 @@ def batches(
             identity, frame = pools[at][chosen]
             if at == 1 and rng.random() < AS_PHOTO:
                 identity = as_photo(identity, rng)
-            samples.append(make_sample(identity, frame, rng))
+            sample = make_sample(identity, frame, rng)
+            samples.append(mirrored(sample) if at == 1 and rng.random() < 0.5 else sample)
         yield collate(samples)

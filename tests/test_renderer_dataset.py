@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.keypoints import KEYPOINT_NAMES, MIRROR
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
+
+from training.renderer_dataset import mirrored
+
+
+def test_a_mirror_shows_another_face_and_twice_the_same() -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"keypoints": (len(MIRROR), 3), "main": (4, 6, 18), "mouth": (4, 6, 36), "target": (3, 8, 12)}
+    sample = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    once = mirrored(sample)
+    np.testing.assert_array_equal(once["target"], sample["target"][..., ::-1])
+    for name in ("main", "mouth"):
+        channels = sample[name].shape[-1] // 4
+        flat = [unfold(each[name][..., : 4 * channels]) for each in (sample, once)]
+        np.testing.assert_array_equal(flat[1], flat[0][:, ::-1])
+    np.testing.assert_array_equal(once["main"][:, ::-1, 16:], sample["main"][..., 16:] * [-1, 1])
+    left, right = KEYPOINT_NAMES.index("mouth_corner_left"), KEYPOINT_NAMES.index("mouth_corner_right")
+    np.testing.assert_array_equal(once["keypoints"][left], sample["keypoints"][right] * [-1, 1, 1])
+    for name, tensor in mirrored(once).items():
+        np.testing.assert_array_equal(tensor, sample[name])
+
+
+def unfold(folded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 4 C) to (2h, 2w, C)."""
+    height, width, channels = folded.shape
+    cells = folded.reshape(height, width, 2, 2, channels // 4).transpose(0, 2, 1, 3, 4)
+    return cells.reshape(2 * height, 2 * width, channels // 4)
