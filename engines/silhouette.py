@@ -20,7 +20,7 @@ from engines.raster import Window, rasterize
 
 SIZE: Final = 256
 """Pixels on a side of the picture in which person and background are told apart."""
-CELL: Final = 6
+CELL: Final = 4
 """Pixels (of `SIZE`) between the shell's vertices."""
 TUCKED: Final = 12
 """Pixels by which the shell reaches behind the mesh."""
