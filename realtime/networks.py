@@ -98,8 +98,7 @@ def _full_size(family: Family, settings: Settings, threads: int, progress: Calla
     drawing = Drawing(full_size_sources(family, gpu, models, lips), gallery.open)
     buckets = step.buckets
     if hubert is not None:
-        shared = hubert()  # whose networks let callers take turns
-        hubert = lambda: shared  # noqa: E731
+        hubert = _one_for_all(hubert)
         most = min(gpu.load(models / f"{name}.onnx").largest for name in _SPOKEN)
         buckets = tuple(rows for rows in buckets if rows <= most)
     return _gathered(settings, gpu, drawing, gallery.draw_all, buckets, hubert)
@@ -161,6 +160,12 @@ def _hubert(backend: Backend, models: Path) -> MakeHubert:
         return hubert
 
     return load
+
+
+def _one_for_all(load: MakeHubert) -> MakeHubert:
+    """Of networks that let callers take turns one is enough."""
+    hubert = load()
+    return lambda: hubert
 
 
 def _gpu(settings: Settings) -> TensorRtBackend:
