@@ -64,3 +64,13 @@ def test_every_weight_learns() -> None:
     net(noise(0.4), *net.start())[0].square().sum().backward()
     silent = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert silent == []
+
+
+def test_channels_are_dropped_in_training_alone() -> None:
+    net, pcm = network(), noise(0.4)
+    with torch.no_grad():
+        one, other = (net(pcm, *net.start())[0] for _ in range(2))
+        net.train()
+        dropped, again = (net(pcm, *net.start())[0] for _ in range(2))
+    assert torch.equal(one, other)
+    assert not torch.equal(dropped, one) and not torch.equal(dropped, again)

@@ -30,6 +30,7 @@ from training.speech.dataset import EVALUATION_VOICES, LANGUAGES, TRAINING_VOICE
 from training.speech.texts import collect
 
 WEIGHTS: Final = Path("engines/assets/weights")
+CHECKPOINT: Final = Path("training/checkpoints/audio.pt")
 CLOSED: Final = 0.3
 """From here on `mouthClose` counts as closed lips: for the teacher, half way from parted to pressed."""
 DEFAULT_LOOKAHEAD: Final = 80
@@ -257,9 +258,9 @@ def fresh_sets(seconds: float, seed: int = 1) -> dict[str, Speech]:
     }
 
 
-def _recipe(log: list[dict[str, Any]], speaker: Speaker, remark: str) -> dict[str, str]:
-    """Sections of the model card that tell how the networks came about, from the lines of the training's log."""
-    record = log[-1]
+def _recipe(record: dict[str, Any], log: list[dict[str, Any]], speaker: Speaker, remark: str) -> dict[str, str]:
+    """Sections of the model card that tell how the networks came about, from the record in their checkpoint and the
+    lines of the training's log."""
     voices = ", ".join(f"{name} {share:.0%}" for name, share in TRAINING_VOICES.items())
     losses = ", ".join(f"{name} {value:.4f}" for name, value in record["losses"].items())
     plans = ", then ".join(str(steps) for steps in dict.fromkeys(line["steps"] for line in log))
@@ -270,6 +271,9 @@ def _recipe(log: list[dict[str, Any]], speaker: Speaker, remark: str) -> dict[st
     begun = ", begun from the weights of an earlier training" if record["init"] else ""
     extra = f" --heads-from {heads}" * (heads > 0)
     extra += f" --init {record['init']}" * bool(record["init"]) + " --bfloat16" * bool(record["bfloat16"])
+    share, old = record.get("share", 1.0), record.get("averaged with", "")
+    mixture = f" ({share:.0%}) and the weights that the training began from ({1 - share:.0%})" * (share < 1)
+    averaging = f"python -m training.averaging runs/audio/checkpoint.pt {old} --share {share} --out {CHECKPOINT}\n"
     precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
     return {
         "What": f"""
@@ -290,19 +294,20 @@ rule-based articulation teacher with exact sound timings (`training/speech/teach
 Applied at generation: pitch and tempo, swaying tempo, formants moved without the pitch, breath up to a whisper, pauses
 before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: rooms, noise,
 music, breathing, knocks, tones, hum and babble, under the voice and alone; equaliser, low cut, narrow bands and gain
-over both; spectra of other speakers, with formants moved and bands missing. No recording of a person is used beyond
-those that the voices were made from, and no audio ships.""",
+over both; spectra of other speakers, with formants moved, another colour for every sound, sharper or flatter peaks,
+crisper or smoother transitions, the loudness of other items' bands, and bands missing. No recording of a person is used
+beyond those that the voices were made from, and no audio ships.""",
         "Training": f"""
 Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["items"]} crops of
 {record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU
 core{begun}.{finish}
-What ships is the running mean of the weights, with mouthClose and jawOpen recalibrated at export.
+What ships is the running mean of the weights{mixture}, with mouthClose and jawOpen recalibrated at export.
 Running means of the losses at the end: {losses}. {remark}
 
 ```
 python -m training.speech generate
-python -m training.fit_audio --steps {record["steps"]} --rate {record["rate"]}{extra}
-python -m build_trt.export audio
+python -m training.fit_audio --seed {record["seed"]} --steps {record["steps"]} --rate {record["rate"]}{extra}
+{averaging}python -m build_trt.export audio --checkpoint {CHECKPOINT}
 python -m training.evaluate_audio
 ```""",
         "How it was judged": f"""
@@ -318,10 +323,11 @@ both as shares of the teacher's.""",
 LIMITS: Final = (
     "The teacher defines what is right; nothing here compares with video or recordings of people. Voices are "
     "synthetic: expect somewhat less on real ones. n is sometimes taken for m (some five times as often where the "
-    "voice never trained), and the t, k and v of some voices for a closure. Noise at 10 dB hides f and v "
-    "(mouthRollLower) and makes false closures of k, t, f and v. A voice of its own in the background moves the lips "
-    "like any other; far below -53 dBFS, the quietest that was tried, a voice may not move them at all. Laughing and "
-    "singing never trained."
+    "voice never trained, and most often by far after front vowels), and the t, k and v of some voices for a closure: "
+    "ked, an unseen voice of diphones, has a false closure every other second. Noise at 10 dB hides f and v "
+    "(mouthRollLower) and makes false closures of k, t, f and v. Babble as loud as -30 dBFS stirs the lips a little. A "
+    "voice of its own in the background moves them like any other; far below -53 dBFS, the quietest that was tried, a "
+    "voice may not move them at all. Laughing and singing never trained."
 )
 
 
@@ -329,6 +335,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate_audio", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/speech"), help="shards of `training.speech generate`")
     parser.add_argument("--run", type=Path, default=Path("runs/audio"), help="folder with the log of the training")
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="what the ONNX files were exported from")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the ONNX files")
     parser.add_argument("--card", type=Path, help="where to write the model card; default: audio.md beside the weights")
     parser.add_argument("--seconds", type=float, default=480.0, help="how much of every set is used")
@@ -341,7 +348,10 @@ def main() -> None:
     sets = {name: Speech.load(options.data / f"test-{name}.npz").first(options.seconds) for name in EVALUATION_VOICES}
     log = [json.loads(line) for line in (options.run / "log.jsonl").read_text().splitlines()]
     speaker = Speaker(options.weights, options.precision)
-    sections = _recipe(log, speaker, options.remark) | evaluate(speaker, sets)
+    import torch  # only for the record of the training
+
+    record = torch.load(options.checkpoint, map_location="cpu", weights_only=True)["record"]
+    sections = _recipe(record, log, speaker, options.remark) | evaluate(speaker, sets)
     sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(options.weights.glob("audio*.onnx"))}
     sections["Size and speed"] = (
         ", ".join(f"`{name}` {size:.2f} MB" for name, size in sizes.items())

@@ -13,8 +13,8 @@ from training.speech.dataset import FRAME_SAMPLES, Speech
 
 HISTORY_FRAMES: Final = 4
 """Frames of lips before the first one heard, for the heads that speak about the past."""
-_SILENT_SHARE: Final = 0.19
-_RESTING: Final = 0.04
+_SILENT_SHARE: Final = 0.22
+RESTING: Final = 0.04
 """All lip channels below this: the face is at rest."""
 
 
@@ -50,21 +50,21 @@ def _babble(rng: np.random.Generator, shards: Sequence[Speech], frames: int) -> 
 def _bed(rng: np.random.Generator, shards: Sequence[Speech], frames: int) -> FloatArray:
     """A sound without speech, float32 ``(frames * 640,)``, RMS about 1."""
     length, kind = frames * FRAME_SAMPLES, rng.random()
-    if kind < 0.45:
+    if kind < 0.52:
         return _babble(rng, shards, frames)
-    if kind < 0.60:
+    if kind < 0.65:
         return beds.noise(rng, 1, length)[0]
-    if kind < 0.74:
+    if kind < 0.77:
         return beds.music(rng, length)
-    if kind < 0.88:
+    if kind < 0.89:
         return beds.breathing(rng, length)
-    return beds.tones(rng, length) if kind < 0.93 else beds.knocks(rng, length) * np.float32(4)
+    return beds.tones(rng, length) if kind < 0.94 else beds.knocks(rng, length) * np.float32(4)
 
 
 def _hush(rng: np.random.Generator, lips: FloatArray) -> tuple[int, int]:
     """Frames ``[from, to)`` of a crop, whose ends the speaker rests at, to be without speech; all in one of three."""
     frames = len(lips) - HISTORY_FRAMES
-    rests = np.flatnonzero(lips[HISTORY_FRAMES:].max(axis=1) < _RESTING)
+    rests = np.flatnonzero(lips[HISTORY_FRAMES:].max(axis=1) < RESTING)
     if rng.random() < 0.33 or not len(rests):
         return 0, frames
     first, last = sorted(rng.choice(rests, 2))
@@ -77,7 +77,7 @@ def _hush(rng: np.random.Generator, lips: FloatArray) -> tuple[int, int]:
 def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames: int) -> Batch:
     """A batch; the same generator state gives the same batch.
 
-    One item in six holds a stretch without speech, from before or after it or all of the time, in silence or on a
+    One item in five holds a stretch without speech, from before or after it or all of the time, in silence or on a
     bed, and asks for resting lips there. The others have a bed, noise or nothing under the voice. All is heard in
     one room or another, through one microphone or another.
     """
@@ -90,8 +90,8 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
         labels[item] = shard.labels[2 * (start - HISTORY_FRAMES) : 2 * (start + frames)]
     loudness = np.maximum(pcm.std(axis=1), 0.002)
     for item in range(items):
-        below = np.float32(rng.triangular(0, 11, 42))  # dB from the voice down to what lies under it
-        hissing = rng.random() < 0.6
+        below = np.float32(rng.triangular(0, 10, 40))  # dB from the voice down to what lies under it
+        hissing = rng.random() < 0.65
         if rng.random() < _SILENT_SHARE:
             first, last = _hush(rng, lips[item])
             pcm[item, first * FRAME_SAMPLES : last * FRAME_SAMPLES] = 0.0

@@ -18,6 +18,8 @@ SYMBOL_INDEX: Final = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 BILABIALS: Final = "pbm"
 LIKE_BILABIALS: Final = "nŋɲtdkɡlvfð"
 """What is easily taken for one by ear: the passage closes, though not at both lips."""
+NASALS: Final = "nŋɲ"
+"""Those of them that hum as /m/ does."""
 CLOSED_SHARE: Final = {"p": 0.62, "b": 0.78, "m": 1.0}
 """The part of a bilabial during which the lips touch, unless the synthesiser tells; the rest is burst and breath."""
 
