@@ -18,7 +18,7 @@ from build_trt.graph import Graph
 from build_trt.precision import ALL_SINGLE, Choice, on_cpu, search
 
 ISLANDS: Final[dict[str, Choice]] = {
-    "audio2exp": Choice((), 83.2),
+    "audio2exp": Choice((), 74.1),
     "audio_features": Choice(("Log", "Add", "Div"), 68.5),  # powers of a spectrum
     "landmarks": Choice((), 65.2),
     "renderer_painter": Choice((), 74.2),
