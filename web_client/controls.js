@@ -244,8 +244,8 @@ function setVoice(on) {
   voice.setAttribute("aria-pressed", !on);
   voice.querySelector(".name").textContent = on ? "Voice" : "Voice off";
   element("voice-hint").textContent = on
-    ? "Your voice comes back with the lips. Wear headphones, or mute it."
-    : "The voice that comes back is muted.";
+    ? "You hear yourself in step with the lips. Wear headphones, or switch the voice off."
+    : "The voice that comes back is off.";
 }
 voice.onclick = () => {
   setVoice(video.muted);
