@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expressions", type=Path, metavar="FILE", help="table to write: every frame's coefficients")
     parser.add_argument("--avatar", default="", metavar="NAME", help="who speaks (default: the first avatar)")
     parser.add_argument("--renderer", choices=RENDERERS, default="", help="networks that draw (default: compact)")
-    parser.add_argument("--scene", action="store_true", help="show all of the photo that the avatar was made of")
+    parser.add_argument("--scene", action="store_true", help="show all of the photo or clip that it was made of")
     parser.add_argument("--alpha", type=float, default=1.0, help=f"mouth opening, 0 to {MAX_ALPHA} (default: 1)")
     parser.add_argument(
         "--pucker", type=float, default=1.0, help=f"rounding of the lips, 0 to {MAX_STYLE} (default: 1)"
