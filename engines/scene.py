@@ -17,6 +17,8 @@ LONGEST_SIDE: Final = 1920
 """Pixels of the longer side of a scene that is kept with an avatar."""
 FEATHER: Final = 40
 """Pixels of the avatar's picture over which it passes into the photo."""
+ENOUGH: Final = 0.8
+"""Scale of the avatar's picture in the photo from which on it is laid there without being made smaller first."""
 
 
 class NoScene(ValueError):
@@ -37,7 +39,7 @@ class Scene:
         left, top = np.clip(np.floor(corners.min(0) / 2) * 2, 0, (width, height)).astype(int)
         right, bottom = np.clip(np.ceil(corners.max(0) / 2) * 2, 0, (width, height)).astype(int)
         self._rows, self._columns = slice(top, bottom), slice(left, right)
-        self._shrink = min(1.0, square.side / FRAME_SIZE)
+        self._shrink = square.side / FRAME_SIZE if square.side < ENOUGH * FRAME_SIZE else 1.0
         self._matrix = square.pixel_matrix(round(FRAME_SIZE * self._shrink), left, top)
         self._share = self._seam()
 
@@ -102,7 +104,8 @@ class Scene:
         share = cv2.resize(_SHARE, (size, size), interpolation=cv2.INTER_AREA)
         shape = self._photo[self._rows, self._columns].shape[1::-1]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(share, self._matrix, shape, flags=flags), np.uint16)
+        laid = cv2.warpAffine(share, self._matrix, shape, flags=flags).astype(np.uint16)
+        return laid + (laid >> 7)
 
 
 class ClipScene(Scene):
@@ -132,11 +135,11 @@ def _shrunk(photo: NDArray[np.uint8], square: Crop, most_pixels: int) -> tuple[N
     return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8), square.scaled(scale)
 
 
-def _share() -> NDArray[np.uint16]:
-    """The share of an avatar's picture in each of its pixels: the border passes into the photo."""
+def _share() -> NDArray[np.uint8]:
+    """The share of an avatar's picture in each of its pixels, of 255: the border passes into the photo."""
     away = np.minimum(np.arange(FRAME_SIZE), np.arange(FRAME_SIZE)[::-1]) + 0.5
     inside = np.clip(np.minimum.outer(away, away) / FEATHER, 0, 1)
-    return np.asarray(np.rint(inside * inside * (3 - 2 * inside) * 256), np.uint16)
+    return np.asarray(np.rint(inside * inside * (3 - 2 * inside) * 255), np.uint8)
 
 
 _SHARE: Final = _share()
