@@ -52,7 +52,7 @@ HANDLES: Final = tuple(
 )
 """The keypoints that a person can tell and move in a picture."""
 LONGEST_NAME: Final = 40
-LICENCE: Final = "Made from a photo by the person who runs this server: its rights are theirs to clear."
+LICENCE: Final = "Made from a picture by the person who runs this server: its rights are theirs to clear."
 
 
 def user_folder(chosen: str = "", environment: Mapping[str, str] = os.environ) -> Path:
@@ -134,8 +134,8 @@ class AvatarMaker:
         if talks(fits):
             notes = (*notes, "In the clip somebody speaks. One in which the person only listens would look better.")
         with self._new(name) as (pack, name):
-            made = self._write_new(pack, name, track.frame(best), track.face(best), notes)
             write_clip(pack, track, take_shots(track, fits, person), person.mean.neutral)
+            made = self._write_new(pack, name, track.frame(best), track.face(best), notes)
             return replace(made, points={})
 
     @contextmanager
@@ -206,7 +206,7 @@ class AvatarMaker:
     ) -> Made:
         about = {
             "name": name,
-            "description": "Made from a photo.",
+            "description": "Moves as in its clip." if Clip.exists(pack) else "Made from a photo.",
             "licence": LICENCE,
             "camera": asdict(portrait.camera),
         }

@@ -5,7 +5,8 @@ From the page:
     {"type": "set", "alpha": 1.2}            how far the mouth opens, 0..1.5
     {"type": "set", "pucker": 0.8}           how much of the voice's rounding the lips show, 0..2
     {"type": "set", "spread": 1.2}           how much of its spreading, 0..2
-    {"type": "set", "pose": {"pitch": 0, "yaw": 0.1, "roll": 0}}     radians, at most 0.6; null: idle motion decides
+    {"type": "set", "pose": {"pitch": 0, "yaw": 0.1, "roll": 0}}     radians, at most 0.6; null: idle motion decides;
+                                             an avatar made of a clip keeps the clip's
     {"type": "set", "gaze": {"pitch": 0, "yaw": 0.1}}                radians, at most 0.5; null: idle motion decides
     {"type": "set", "blink": 0.3}            how far the lids are down, 0..1; null: they blink by themselves
     {"type": "set", "emotion": {"happy": 0.7}}   intensities of one or more of happy, tender, surprised, curious, sad,

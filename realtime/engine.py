@@ -19,6 +19,9 @@ class Avatar(Protocol):
     def description(self) -> str: ...
     @property
     def thumbnail(self) -> Path: ...
+    @property
+    def clip(self) -> object | None:
+        """What it moves as, if it was made of a clip."""
 
 
 class Pipeline(Protocol):

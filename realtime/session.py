@@ -303,16 +303,17 @@ class Session:
         if animator is None:
             self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
             return
-        loop, resources = asyncio.get_running_loop(), self._resources
+        loop, resources, moves = asyncio.get_running_loop(), self._resources, avatar.clip is not None
         try:
             scene = await loop.run_in_executor(resources.background, _load_scene, avatar) if with_scene else None
-            if with_scene:
-                self._place.show_photo(True)
+            self._place.make_room(clip=moves, photo=with_scene)
         except NoScene as error:
             self._page.send("error", code="no_scene", message=str(error))
             return
         except Full:
-            self._page.send("error", code="full", message="This call cannot show a whole photo: others take the places")
+            self._page.send(
+                "error", code="full", message="This is more work than a call may take: others have the places"
+            )
             return
         await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
 
@@ -321,8 +322,8 @@ class Session:
 
         with suppress(Ended):
             await animator.change(show)
-        if not with_scene:
-            self._place.show_photo(False)
+        with suppress(Full):  # a change that was asked for later came first, and gave places back
+            self._place.settle(clip=moves, photo=with_scene)
         self._avatar = avatar
         self._page.send("avatar", id=avatar.id, scene=with_scene)
 

@@ -35,7 +35,7 @@ class Sessions:
         """A new session and its SDP answer. Raises `OfferError` (404, 409, 400) and `placement.Full`."""
         avatar = self.find_avatar(avatar_id)
         await self._end_lost(client)
-        place = self.placement.reserve()
+        place = self.placement.reserve(clip=avatar.clip is not None)
         try:
             session = Session(self.resources, avatar, offer, place, lambda ended: self._forget(ended, client, place))
         except BaseException:

@@ -1,7 +1,7 @@
 """The HTTP interface: WHIP-shaped signalling (RFC 9725) for a call in both directions, and the list of avatars.
 
     GET    /v1/avatars                    200 [{"id", "name", "description", "thumbnail", "picture", "default", "own",
-                                                "scene"}]
+                                                "scene", "moves"}]
     GET    /v1/avatars/{id}/thumbnail     200 image (192x192)
     GET    /v1/avatars/{id}/picture       200 image (512x512): what the avatar looks like before the call
     POST   /v1/sessions?avatar=&client=   201 SDP answer, start a session
@@ -87,7 +87,7 @@ _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application
 
 class AvatarInfo(BaseModel):
     """One face that can be asked for; `thumbnail` and `picture` are URLs of images; `own` where it was made of a photo
-    (`realtime.uploads`), `scene` where all of that photo can be shown."""
+    or clip (`realtime.uploads`), `scene` where all of that can be shown, `moves` where it was a clip."""
 
     id: str
     name: str
@@ -97,6 +97,7 @@ class AvatarInfo(BaseModel):
     default: bool
     own: bool = False
     scene: bool = False
+    moves: bool = False
 
 
 class Problem(BaseModel):
@@ -273,6 +274,7 @@ def _describe(avatar: Avatar, default: str) -> AvatarInfo:
         default=avatar.id == default,
         own=own,
         scene=Scene.exists(avatar.thumbnail.parent),
+        moves=avatar.clip is not None,
     )
 
 

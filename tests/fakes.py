@@ -29,6 +29,7 @@ class FakeAvatar:
     description: str = "Drawn for tests"
     thumbnail: Path = Path("nowhere.jpg")
     folder: Path = Path("nowhere")
+    clip: object = None
 
 
 class FakeAvatars:

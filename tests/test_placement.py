@@ -18,16 +18,33 @@ def test_places_run_out_and_come_back() -> None:
 def test_a_whole_photo_takes_more_and_gives_it_back() -> None:
     placement = Placement(4, photo=3)
     first, second = placement.reserve(), placement.reserve()
-    first.show_photo(True)
-    first.show_photo(True)
+    first.make_room(clip=False, photo=True)
+    first.make_room(clip=False, photo=False)
     assert placement.taken == 4
     with pytest.raises(Full):
-        second.show_photo(True)
+        second.make_room(clip=False, photo=True)
     assert placement.taken == 4
-    first.show_photo(False)
-    second.show_photo(True)
+    first.settle(clip=False, photo=False)
+    second.make_room(clip=False, photo=True)
     assert placement.taken == 4
     second.release()
+    assert placement.taken == 1
+
+
+def test_a_clip_takes_two_and_its_whole_scene_comes_on_top() -> None:
+    placement = Placement(5, photo=3)
+    moving = placement.reserve(clip=True)
+    assert placement.taken == 2
+    moving.make_room(clip=True, photo=True)
+    assert placement.taken == 4
+    with pytest.raises(Full):
+        placement.reserve(clip=True)
+    placement.reserve()
+
+
+def test_a_machine_for_one_call_shows_whatever_is_asked_for() -> None:
+    placement = Placement(1, photo=3)
+    placement.reserve(clip=True).make_room(clip=True, photo=True)
     assert placement.taken == 1
 
 

@@ -259,9 +259,9 @@ const chosenAvatar = () => document.querySelector("[name=avatar]:checked")?.valu
 const showsScene = (id) => wholePhoto && Boolean(avatars.find((one) => one.id === id)?.scene);
 
 /** Whether the video shows all of the photo, for avatars that were made of one. */
-function sceneSwitch({ id, scene }) {
+function sceneSwitch({ id, scene, moves }) {
   if (!scene) return [];
-  const button = Object.assign(document.createElement("button"), { className: "link", textContent: "Whole photo" });
+  const button = Object.assign(document.createElement("button"), { className: "link", textContent: moves ? "Whole clip" : "Whole photo" });
   button.setAttribute("aria-pressed", wholePhoto);
   button.onclick = () => {
     wholePhoto = !wholePhoto;

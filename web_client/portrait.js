@@ -76,7 +76,7 @@ export class Portrait {
     };
     const sign = html("span", { className: "plus" });
     sign.setAttribute("aria-hidden", "true");
-    return [html("label", { className: "face add", title: "Choose a photo or a short clip, or drop one anywhere" }, input, sign, "Your photo or clip")];
+    return [html("label", { className: "face add", title: "Choose a photo or a short clip, or drop one anywhere" }, input, sign, "Your own")];
   }
 
   /** What can be done with the chosen avatar, for those made of photos. */
@@ -89,7 +89,7 @@ export class Portrait {
       await fetch(`/v1/avatars/${avatar.id}`, { method: "DELETE", headers: this.#headers() });
       this.#changed(null);
     };
-    return [adjust, remove];
+    return avatar.moves ? [remove] : [adjust, remove];
   }
 
   #build() {
