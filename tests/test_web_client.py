@@ -269,12 +269,12 @@ def test_a_sound_file_can_speak(page: Page, server: Server, tmp_path: Path) -> N
 def test_statistics_fill_in(page: Page) -> None:
     start_call(page)
     page.click("#statistics > summary")
-    page.wait_for_timeout(3500)
+    for figure in ("fps", "roundTrip", "videoBuffer", "audioBuffer", "skew", "micToPhoton", "kbps", "server.fps"):
+        expect(page.locator(f"[data-figure='{figure}']")).to_contain_text(re.compile(r"\d"), timeout=20_000)
+    page.wait_for_timeout(2000)
     shown = {cell.get_attribute("data-figure"): cell.inner_text() for cell in page.locator("[data-figure]").all()}
     assert 20 <= float(shown["fps"]) <= 30
     assert shown["server.delay_ms"] == "134 ms"
-    for figure in ("roundTrip", "videoBuffer", "audioBuffer", "skew", "micToPhoton", "kbps", "server.fps"):
-        assert any(digit.isdigit() for digit in shown[figure]), figure
 
 
 def test_leaving_the_page_frees_the_place_at_once(page: Page, server: Server) -> None:
