@@ -22,25 +22,32 @@ _ROW: Final = 14, (1 << 14) - 1
 
 def smooth_lids(picture: NDArray[np.uint8], geometry: FaceGeometry) -> None:
     """Smooth the stretched lids in the eye window of `picture` uint8 RGB (512, 512, 3), in place."""
-    window = geometry.eyes
-    cover = window.cut(geometry.flow.cover) * (geometry.eyes_maps[..., 1] == 0)
-    row = np.where(cover > 0, window.cut(geometry.flow.place) >> _ROW[0] & _ROW[1], 0).astype(np.int32)
-    step = np.diff(row, axis=0)
-    if np.count_nonzero((step >= 0) & (step < 32 * TAUT)) > 0:
-        area = window.cut(picture)
-        _smooth(area.copy(), row, cover, area)
+    window, flow = geometry.eyes, geometry.flow
+    area = window.cut(picture)
+    share = np.zeros(area.shape[:2], np.float32)
+    if _find_stretched(window.cut(flow.place), window.cut(flow.cover), geometry.eyes_maps, share):
+        _smooth(area.copy(), share, area)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _smooth(picture: Any, row: Any, cover: Any, out: Any) -> None:
-    height, width = row.shape
+def _find_stretched(place: Any, cover: Any, maps: Any, share: Any) -> bool:
+    """How much each pixel is to be smoothed, 0 to 1, into `share`; whether any is."""
     stretched, range_ = np.float32(32 * STRETCHED), np.float32(1 / (32 * (STRETCHED - TAUT)))
-    share = np.zeros((height, width), np.float32)
-    for y in range(1, height):
-        for x in range(width):
-            step = row[y, x] - row[y - 1, x]
-            if cover[y, x] > 0 and cover[y - 1, x] > 0 and step >= 0:
-                share[y, x] = min(max((stretched - np.float32(step)) * range_, np.float32(0)), np.float32(1))
+    found = False
+    for y in range(1, share.shape[0]):
+        for x in range(share.shape[1]):
+            if cover[y, x] == 0 or cover[y - 1, x] == 0 or maps[y, x, 1] != 0 or maps[y - 1, x, 1] != 0:
+                continue
+            step = np.int32(place[y, x] >> _ROW[0] & _ROW[1]) - np.int32(place[y - 1, x] >> _ROW[0] & _ROW[1])
+            if step >= 0 and step < stretched:
+                share[y, x] = min((stretched - np.float32(step)) * range_, np.float32(1))
+                found = True
+    return found
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _smooth(picture: Any, share: Any, out: Any) -> None:
+    height, width = share.shape
     for y in range(1, height):
         for x in range(width):
             if share[y, x] == 0:
