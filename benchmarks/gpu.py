@@ -138,7 +138,7 @@ def portrait(backend: TensorRtBackend, models: Path, family: str, repeats: int) 
     moves = np.stack([still] * step.largest)
 
     def run(count: int) -> object:
-        return step.draw(slots[:count], moves[:count])
+        return step.draw(slots[:count], moves[:count], [None] * count)
 
     yield from tick(f"{family}: motion to planes", backend, step.buckets, run, step.slot_bytes, repeats)
 

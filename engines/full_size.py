@@ -25,6 +25,7 @@ from engines.keypoint_face import Faces
 from engines.keypoint_renderer import Family, KeypointEncoder, KeypointRenderer, KeypointSource, Looker, Mover
 from engines.media import Motion, MotionFrame, VideoFrame
 from engines.pipeline import Pipeline
+from engines.scene import Patch, Scene
 from engines.source_cache import SourceCache
 
 ACTORS: Final = 4
@@ -86,14 +87,16 @@ class Step(Protocol):
 
     def keep(self, volume: FloatArray, canonical: FloatArray, keypoints: FloatArray) -> int: ...
     def drop(self, slot: int) -> None: ...
-    def draw(self, slots: Sequence[int], moves: FloatArray) -> NDArray[np.uint8]: ...
+    def draw(
+        self, slots: Sequence[int], moves: FloatArray, patches: Sequence[Patch | None]
+    ) -> Sequence[NDArray[np.uint8]]: ...
 
 
 class Gallery:
     """Draws the pictures of many sessions in one step on the GPU, whose memory holds the sources shown last."""
 
     def __init__(self, faces: Faces, mover: Mover, step: Step, places: int, cores: Executor) -> None:
-        """`cores` lay pictures into their scenes."""
+        """`cores` fetch sources and scenes, and put frames together."""
         self._faces, self._mover, self._step, self._places, self._cores = faces, mover, step, places, cores
         self._slots: OrderedDict[KeypointSource, int] = OrderedDict()
         self._drawing = threading.Lock()
@@ -101,15 +104,20 @@ class Gallery:
     def draw_all(self, work: Sequence[tuple[Pipeline, MotionFrame]]) -> list[VideoFrame]:
         """A frame for every pipeline and its motion (see `engines.workers.perform_together`)."""
         sources = list(self._cores.map(lambda one: one[0].source(one[1]), work))
-        planes = self.draw(sources, [moved.motion for _, moved in work])
-        return list(self._cores.map(_frame, planes, work))
+        scenes = list(self._cores.map(lambda one: one[0].surroundings(one[1]), work))
+        motions = [moved for _, moved in work]
+        patches = [None if scene is None else scene.patch for scene in scenes]
+        planes = self.draw(sources, [moved.motion for moved in motions], patches)
+        return list(self._cores.map(_frame, planes, scenes, motions))
 
-    def draw(self, sources: Sequence[KeypointSource], motions: Sequence[Motion]) -> NDArray[np.uint8]:
-        """I420 planes uint8 (n, 768, 512)."""
+    def draw(
+        self, sources: Sequence[KeypointSource], motions: Sequence[Motion], patches: Sequence[Patch | None]
+    ) -> Sequence[NDArray[np.uint8]]:
+        """I420 planes uint8 (768, 512) of each, or those of the patch that the picture is laid into."""
         with self._drawing:
             moves = np.stack([self._faces.move(face) for face in self._mover(sources, motions)])
             slots = self._hang(sources)
-            return self._step.draw([slots[source] for source in sources], moves)
+            return self._step.draw([slots[source] for source in sources], moves, patches)
 
     def open(self) -> "Easel":
         """A renderer for whoever draws alone: warming up, a film."""
@@ -136,21 +144,13 @@ class Easel:
 
     def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """RGB picture, uint8 (512, 512, 3)."""
-        return _picture(self.step(source, motion))
+        return np.asarray(cv2.cvtColor(self.step(source, motion), cv2.COLOR_YUV2RGB_I420), np.uint8)
 
     def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (768, 512)."""
-        planes: NDArray[np.uint8] = self._gallery.draw([source], [motion])[0]
-        return planes
+        return self._gallery.draw([source], [motion], [None])[0]
 
 
-def _frame(planes: NDArray[np.uint8], one: tuple[Pipeline, MotionFrame]) -> VideoFrame:
-    pipeline, moved = one
-    if pipeline.scene is not None:
-        return pipeline.show(_picture(planes), moved)
-    return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
-
-
-def _picture(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """I420 planes (768, 512) as RGB uint8 (512, 512, 3)."""
-    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)
+def _frame(planes: NDArray[np.uint8], scene: Scene | None, moved: MotionFrame) -> VideoFrame:
+    shown = planes if scene is None else scene.around(planes)
+    return VideoFrame(shown, moved.media_time, moved.epoch, moved.motion)

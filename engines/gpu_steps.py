@@ -110,10 +110,14 @@ class Bucket:
         self.slots.array[:] = NOBODY
         self.replay: Callable[[], None] = lambda: None
 
-    def run(self, slots: Sequence[int]) -> None:
+    def start(self, slots: Sequence[int]) -> None:
+        """It is done once the GPU was waited for."""
         self.slots.array[: len(slots)] = slots
         self.slots.array[len(slots) :] = NOBODY
         self.replay()
+
+    def run(self, slots: Sequence[int]) -> None:
+        self.start(slots)
         self.gpu.wait()
 
 

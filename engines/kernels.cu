@@ -110,26 +110,33 @@ __device__ __forceinline__ void cubic(float t, float (&shares)[4]) {
 
 __device__ __forceinline__ int within(int at, int size) { return at < 0 ? 0 : at < size ? at : size - 1; }
 
+// The value at (u, v), counted from the first pixel's centre, of a plane (size, size) that goes on beyond its border.
+__device__ __forceinline__ float cubic_at(const float* plane, int size, float u, float v) {
+    const int column = (int)floorf(u), row = (int)floorf(v);
+    float across[4], down[4], sum = 0.0f;
+    cubic(u - column, across);
+    cubic(v - row, down);
+    for (int j = 0; j < 4; ++j) {
+        const float* line = plane + (long long)within(row + j - 1, size) * size;
+        for (int i = 0; i < 4; ++i) sum += down[j] * across[i] * line[within(column + i - 1, size)];
+    }
+    return sum;
+}
+
 // pictures (rows, 3, size, size) to (rows, 3, large, large), cubic. Grid: x, y over large, z over rows and channels.
 extern "C" __global__ void enlarge(const float* pictures, float* enlarged, int size, int large) {
     const int x = index_x(), y = index_y();
     if (x >= large || y >= large) return;
     const float scale = (float)size / large;
-    const float u = (x + 0.5f) * scale - 0.5f, v = (y + 0.5f) * scale - 0.5f;
-    const int column = (int)floorf(u), row = (int)floorf(v);
-    float across[4], down[4], sum = 0.0f;
-    cubic(u - column, across);
-    cubic(v - row, down);
     const float* own = pictures + (long long)blockIdx.z * size * size;
-    for (int j = 0; j < 4; ++j) {
-        const float* line = own + (long long)within(row + j - 1, size) * size;
-        for (int i = 0; i < 4; ++i) sum += down[j] * across[i] * line[within(column + i - 1, size)];
-    }
-    enlarged[((long long)blockIdx.z * large + y) * large + x] = sum;
+    enlarged[((long long)blockIdx.z * large + y) * large + x] =
+        cubic_at(own, size, (x + 0.5f) * scale - 0.5f, (y + 0.5f) * scale - 0.5f);
 }
 
+__device__ __forceinline__ float clamped(float share) { return fminf(fmaxf(share, 0.0f), 1.0f); }
+
 __device__ __forceinline__ int level(float share) {  // 0..1 to 0..255, to the nearest
-    return (int)(fminf(fmaxf(share, 0.0f), 1.0f) * 255.0f + 0.5f);
+    return (int)(clamped(share) * 255.0f + 0.5f);
 }
 
 // Four pixels, row by row, to BT.601 in limited range, in OpenCV's integers; the colour is that of the first, as there.
@@ -160,4 +167,33 @@ extern "C" __global__ void i420(const float* picture, byte* planes, int height, 
         blue[i] = level(own[2 * area + at]);
     }
     write_i420(red, green, blue, planes + blockIdx.z * (area + area / 2), x, y, height, width);
+}
+
+// Lay a picture (3, size, size) in 0..1 back into the photo, bytes (height, width, 3), that it was cut from: planes
+// (height * 3 / 2, width), even lengths. The pixel (x, y) of the photo is at (a x + b y + c, d x + e y + f) of the picture,
+// both counted from the first one's centre, and shows the mean of samples x samples of the picture's values. Over
+// `feather` of its pixels the picture passes into the photo, which stays as it is around it. Grid: x, y over 2 x 2 pixels.
+extern "C" __global__ void paste_back(
+    const float* picture, const byte* photo, byte* planes, float a, float b, float c, float d, float e, float f, int size,
+    int feather, int samples, int height, int width) {
+    const int left = 2 * index_x(), top = 2 * index_y(), taken = samples * samples;
+    if (left >= width || top >= height) return;
+    int levels[3][4];
+    for (int i = 0; i < 4; ++i) {
+        const int x = left + i % 2, y = top + i / 2;
+        const float u = a * x + b * y + c, v = d * x + e * y + f, last = size - 1.0f;
+        const float depth = fminf(fminf(u, last - u), fminf(v, last - v)) + 0.5f;
+        const float part = clamped(depth / feather), share = part * part * (3.0f - 2.0f * part);
+        float sums[3] = {0.0f, 0.0f, 0.0f};
+        for (int k = 0; share > 0.0f && k < taken; ++k) {
+            const float across = (k % samples + 0.5f) / samples - 0.5f, down = (k / samples + 0.5f) / samples - 0.5f;
+            const float column = u + a * across + b * down, row = v + d * across + e * down;
+            for (int j = 0; j < 3; ++j) sums[j] += cubic_at(picture + (long long)j * size * size, size, column, row);
+        }
+        for (int j = 0; j < 3; ++j) {
+            const float under = photo[3 * ((long long)y * width + x) + j] / 255.0f;
+            levels[j][i] = level(under + share * (clamped(sums[j] / taken) - under));
+        }
+    }
+    write_i420(levels[0], levels[1], levels[2], planes, left, top, height, width);
 }

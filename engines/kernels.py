@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 SOURCE: Final = Path(__file__).with_name("kernels.cu")
 NAMES: Final = (
@@ -20,6 +21,7 @@ NAMES: Final = (
     "stitch_keypoints",
     "enlarge",
     "i420",
+    "paste_back",
 )
 WORD: Final = 16
 """Bytes that `gather_rows` and `scatter_rows` move at a time: rows of tables are padded to a multiple of it."""
@@ -28,6 +30,7 @@ _LINE, _TILE = 256, 16
 
 Address = int
 Grid = tuple[int, int, int]
+Argument = Address | np.int32 | np.float32
 
 
 class NoCompiler(ImportError):
@@ -56,10 +59,10 @@ class Kernels:
         code = compile_kernels(architecture)
         self._kernels = {name: code.get_kernel(name) for name in NAMES}
 
-    def _launch(self, stream: Any, name: str, grid: Grid, block: Grid, *arguments: Address | np.int32) -> None:
+    def _launch(self, stream: Any, name: str, grid: Grid, block: Grid, *arguments: Argument) -> None:
         from cuda.core import LaunchConfig, launch
 
-        # A Python int is passed as 64 bits, as an address must be; numbers are np.int32.
+        # A Python int is passed as 64 bits, as an address must be; numbers are NumPy's.
         launch(stream, LaunchConfig(grid=grid, block=block), self._kernels[name], *arguments)
 
     def gather_rows(
@@ -152,6 +155,27 @@ class Kernels:
         """Pictures (rows, 3, height, width) in 0..1 to planes (rows, 3/2 height, width); even lengths."""
         grid = _tiles(width // 2, height // 2, rows)
         self._launch(stream, "i420", grid, (_TILE, _TILE, 1), picture, planes, np.int32(height), np.int32(width))
+
+    def paste_back(
+        self,
+        stream: Any,
+        picture: Address,
+        photo: Address,
+        planes: Address,
+        matrix: NDArray[np.floating],
+        size: int,
+        feather: int,
+        samples: int,
+        height: int,
+        width: int,
+    ) -> None:
+        """A picture (3, size, size) in 0..1 laid into a photo uint8 (height, width, 3), even lengths, as planes
+        (3/2 height, width). `matrix` (2, 3) takes the photo's pixels to the picture's, from centre to centre; over
+        `feather` of its pixels the picture passes into the photo; a pixel is the mean of `samples` by `samples`."""
+        way = [np.float32(value) for value in matrix.ravel()]
+        numbers = _numbers(size, feather, samples, height, width)
+        grid = _tiles(width // 2, height // 2)
+        self._launch(stream, "paste_back", grid, (_TILE, _TILE, 1), picture, photo, planes, *way, *numbers)
 
 
 def _numbers(*values: int) -> list[np.int32]:

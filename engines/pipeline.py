@@ -131,6 +131,10 @@ class Pipeline:
         """What renderers know of the avatar in a frame."""
         return self._sources.at(self.avatar, moved.media_time)
 
+    def surroundings(self, moved: MotionFrame) -> Scene | None:
+        """The scene of a frame, if one is shown."""
+        return None if self.scene is None else self.scene.at(moved.media_time)
+
     def draw(self, moved: MotionFrame) -> VideoFrame:
         """The picture of a motion."""
         if self.scene is not None:
@@ -140,8 +144,9 @@ class Pipeline:
 
     def show(self, picture: NDArray[np.uint8], moved: MotionFrame) -> VideoFrame:
         """The frame of an RGB picture, uint8 (512, 512, 3), within the scene if there is one."""
-        if self.scene is not None:
-            planes = self.scene.at(moved.media_time).step(picture)
+        scene = self.surroundings(moved)
+        if scene is not None:
+            planes = scene.step(picture)
         else:
             planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
         return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)

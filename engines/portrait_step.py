@@ -1,6 +1,6 @@
 """From how faces move to the planes of their pictures, for all sessions at once, on the GPU.
 
-moves -> keypoints (-> stitching) -> warping -> generator (-> enlarged) -> I420
+moves -> keypoints (-> stitching) -> warping -> generator (-> enlarged) -> I420, or the photo around it -> I420
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from engines.gpu import Gpu, Stream
 from engines.gpu_steps import Bucket, Door, Step, Table
 from engines.keypoint_face import MOVE_SIZE
 from engines.media import FRAME_SIZE
+from engines.paste_back import Desk
+from engines.scene import Patch
 from engines.tensorrt_backend import Load, TensorRtBackend
 
 
@@ -33,6 +35,7 @@ class PortraitStep(Step["_PortraitBucket"]):
             # One source on its way to its slot.
             self._volume, self._face = (Door.make(gpu, (1, *table.shape)) for table in (self._volumes, self._faces))
             self._slot = Door.make(gpu, (1,), np.int32)
+            self._desks = [Desk(gpu) for _ in range(self.largest)]
             for bucket in buckets:
                 bucket.capture(self._volumes, self._faces)
 
@@ -60,14 +63,19 @@ class PortraitStep(Step["_PortraitBucket"]):
         """Nobody shows this source any more."""
         self._slots.give_back(slot)
 
-    def draw(self, slots: Sequence[int], moves: FloatArray) -> NDArray[np.uint8]:
-        """I420 planes uint8 (n, 768, 512) of `n` sources, moved as `engines.keypoint_face.Faces.move` tells, (n, M)."""
+    def draw(self, slots: Sequence[int], moves: FloatArray, patches: Sequence[Patch | None]) -> list[NDArray[np.uint8]]:
+        """I420 planes uint8 of `n` sources, moved as `engines.keypoint_face.Faces.move` tells, (n, M): (768, 512), or
+        (h * 3 / 2, w) of the patch (h, w) that a picture is laid into."""
         bucket, count = self._bucket(len(slots)), len(slots)
-        with self._backend.entered():
+        with self._backend.entered() as gpu:
             bucket.moves.array[:count] = moves
-            bucket.run(slots)
-            planes: NDArray[np.uint8] = bucket.planes.array[:count].copy()
-            return planes
+            bucket.start(slots)
+            planes = [
+                bucket.planes.array[row] if patch is None else self._desks[row].lay(bucket.picture(row), patch)
+                for row, patch in enumerate(patches)
+            ]
+            gpu.wait()
+            return [each.copy() for each in planes]
 
 
 class _PortraitBucket(Bucket):
@@ -87,6 +95,10 @@ class _PortraitBucket(Bucket):
         enlarges = self._size != FRAME_SIZE
         self._picture = gpu.allocate(rows * 3 * FRAME_SIZE**2 * 4) if enlarges else self._painted
         self.planes = Door.make(gpu, (rows, FRAME_SIZE * 3 // 2, FRAME_SIZE), np.uint8)
+
+    def picture(self, row: int) -> int:
+        """Address of what was drawn, float32 (3, 512, 512) in 0..1."""
+        return self._picture.address + row * 3 * FRAME_SIZE**2 * 4
 
     def capture(self, volumes: Table, faces: Table) -> None:
         def record(stream: Stream) -> None:

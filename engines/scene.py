@@ -1,6 +1,9 @@
 """The whole photo, or clip, around an avatar's square: the living face goes back to where it was cut out."""
 
 import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +28,17 @@ class NoScene(ValueError):
     """The avatar has no photo around it; the message says which avatars have."""
 
 
+@dataclass(frozen=True)
+class Patch:
+    """Where the avatar's picture is laid: `photo`, uint8 RGB (h, w, 3) with even sides, the part of the scene around
+    its square, and `matrix` float64 (2, 3) from its pixels to the picture's, from centre to centre. Where the picture
+    is made smaller, a pixel shows the mean of `samples` by `samples` of it."""
+
+    photo: NDArray[np.uint8]
+    matrix: NDArray[np.float64]
+    samples: int
+
+
 class Scene:
     """A photo, uint8 RGB (h, w, 3) with even sides, and the `square` of it that the avatar's picture shows.
 
@@ -41,7 +55,8 @@ class Scene:
         self._rows, self._columns = slice(top, bottom), slice(left, right)
         self._shrink = square.side / FRAME_SIZE if square.side < ENOUGH * FRAME_SIZE else 1.0
         self._matrix = square.pixel_matrix(round(FRAME_SIZE * self._shrink), left, top)
-        self._share = self._seam()
+        samples = math.ceil(1 / self._shrink)
+        self.patch = Patch(self._photo[top:bottom, left:right], square.pixel_matrix(FRAME_SIZE, left, top), samples)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,9 +92,12 @@ class Scene:
 
     def step(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (h * 3 / 2, w); only the square is converted."""
+        return self.around(np.asarray(cv2.cvtColor(self._region(picture), cv2.COLOR_RGB2YUV_I420), np.uint8))
+
+    def around(self, region: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The same once the picture is laid into the `patch`, whose I420 planes `region` is."""
         width, height = self.size
         planes = self._planes.copy()
-        region = cv2.cvtColor(self._region(picture), cv2.COLOR_RGB2YUV_I420)
         rows, columns = region.shape[0] * 2 // 3, region.shape[1]
         planes[self._rows, self._columns] = region[:rows]
         chroma = planes[height:].reshape(2, height // 2, width // 2)
@@ -98,7 +116,8 @@ class Scene:
         _blend(region, laid, self._share, blended)
         return blended
 
-    def _seam(self) -> NDArray[np.uint16]:
+    @cached_property
+    def _share(self) -> NDArray[np.uint16]:
         """The share of the avatar's picture in every pixel of the region, in 256ths."""
         size = round(FRAME_SIZE * self._shrink)
         share = cv2.resize(_SHARE, (size, size), interpolation=cv2.INTER_AREA)

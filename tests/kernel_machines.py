@@ -4,6 +4,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,12 @@ class Machine(Protocol):
         """What is there now, after all kernels have run."""
 
 
+_PASSED: dict[type, Callable[[Any], Any]] = {
+    np.int32: lambda value: ctypes.c_int(int(value)),
+    np.float32: lambda value: ctypes.c_float(float(value)),
+}
+
+
 class _CpuKernels(Kernels):
     """Launches by calling the compiled functions: at once, or when the stream of a test says."""
 
@@ -39,9 +46,7 @@ class _CpuKernels(Kernels):
 
     def _launch(self, stream: Any, name: str, grid: kernels.Grid, block: kernels.Grid, *arguments: Any) -> None:
         sizes = ctypes.c_uint * 3
-        passed = [
-            ctypes.c_int(int(each)) if isinstance(each, np.int32) else ctypes.c_void_p(each) for each in arguments
-        ]
+        passed = [_PASSED.get(type(each), ctypes.c_void_p)(each) for each in arguments]
         entry = getattr(self._library, f"run_{name}")
         if stream is None:
             entry(sizes(*grid), sizes(*block), *passed)

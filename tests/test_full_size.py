@@ -18,9 +18,9 @@ from engines.full_size import Gallery, family_transfer, full_size_drawing
 from engines.keypoint_face import MOVE_SIZE
 from engines.keypoint_renderer import LIVE_PORTRAIT, Mover
 from engines.landmarks import Crop
-from engines.media import Motion, MotionFrame
+from engines.media import FRAME_TICKS, Motion, MotionFrame
 from engines.pipeline import Engine, Pipeline
-from engines.scene import Scene
+from engines.scene import Patch, Scene
 from engines.source_cache import SourceCache
 from tests.test_keypoint_renderer import SmallNetworks, jaw, opening
 
@@ -41,13 +41,16 @@ class SmallStep:
     def drop(self, slot: int) -> None:
         del self.kept[slot]
 
-    def draw(self, slots: Sequence[int], moves: FloatArray) -> NDArray[np.uint8]:
+    def draw(self, slots: Sequence[int], moves: FloatArray, patches: Sequence[Patch | None]) -> list[NDArray[np.uint8]]:
         self.batches.append(len(slots))
-        planes = np.full((len(slots), 768, 512), 128, np.uint8)
-        for row, slot in enumerate(slots):
-            planes[row, :256] = round(self.kept[slot] * 255)
-            planes[row, 256:512] = round(moves[row, MOVE_SIZE] * 100)
-        return planes
+        drawn = []
+        for slot, move, patch in zip(slots, moves, patches, strict=True):
+            height, width = patch.photo.shape[:2] if patch else (512, 512)
+            planes = np.full((height * 3 // 2, width), 128, np.uint8)
+            planes[: height // 2] = round(self.kept[slot] * 255)
+            planes[height // 2 : height] = round(move[MOVE_SIZE] * 100)
+            drawn.append(planes)
+        return drawn
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +135,27 @@ def test_a_scene_is_shown_around_the_face(avatars: list[Avatar], drawing: Drawin
     assert picture.shape == (400, 600, 3)
     assert np.abs(picture[:, :100].astype(int) - 200).max() <= 2
     assert picture[300, 300].max() < 60
+
+
+class Film(Scene):
+    """Brighter from frame to frame."""
+
+    def at(self, media_time: int) -> Scene:
+        return Scene(np.full((400, 600, 3), media_time // FRAME_TICKS, np.uint8), Crop(300, 200, 300))
+
+
+def test_everybody_gets_the_own_scene_of_the_moment(avatars: list[Avatar], drawing: Drawing) -> None:
+    step = SmallStep()
+    gallery, photo = hung(step, places=2), np.full((300, 300, 3), 90, np.uint8)
+    film = Film(np.zeros((400, 600, 3), np.uint8), Crop(300, 200, 300))
+    scenes = [film, None, Scene(photo, Crop(100, 100, 50)), film]
+    pipelines = [shown(drawing, gallery, avatars[0], scene) for scene in scenes]
+    times = [100 * FRAME_TICKS, 0, 0, 200 * FRAME_TICKS]
+    frames = gallery.draw_all(list(zip(pipelines, [moved(1.0, time) for time in times], strict=True)))
+    assert step.batches == [4], "all at once"
+    assert [frame.planes.shape for frame in frames] == [(600, 600), (768, 512), (450, 300), (600, 600)]
+    corners = [cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)[-1, -1, 0] for frame in frames]
+    assert np.abs(np.array(corners, int)[[0, 2, 3]] - (100, 90, 200)).max() <= 2
 
 
 def test_a_transfer_is_measured_once(drawing: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

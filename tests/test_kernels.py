@@ -4,7 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.avatar import list_avatars, load_avatar
 from engines.kernels import NAMES, SOURCE, compile_kernels
+from engines.landmarks import Crop
+from engines.scene import FEATHER, Patch, Scene
 from tests.kernel_machines import Array, Cpu, Gpu, Machine
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_89", "sm_90", "sm_120")
@@ -151,3 +154,53 @@ def test_pictures_are_enlarged_as_on_the_cpu(machine: Machine) -> None:
             [cv2.resize(plane, (large, large), interpolation=cv2.INTER_CUBIC) for plane in planes] for planes in small
         ]
         np.testing.assert_allclose(machine.take(enlarged), want, atol=2e-5)
+
+
+def pasted(machine: Machine, planar: Array, patch: Patch) -> Array:
+    """Planes of the patch."""
+    height, width = patch.photo.shape[:2]
+    planes = machine.put(np.zeros((height * 3 // 2, width), np.uint8))
+    numbers = 512, FEATHER, patch.samples, height, width
+    addresses = machine.put(planar), machine.put(patch.photo), planes
+    machine.kernels.paste_back(machine.stream, *addresses, patch.matrix, *numbers)
+    return machine.take(planes)
+
+
+PHOTO = cv2.GaussianBlur(np.random.default_rng(7).integers(0, 256, (360, 640, 3), np.uint8), (0, 0), 6)
+
+
+@pytest.mark.parametrize(
+    "square",
+    [Crop(300.0, 170.0, 260.0, 0.1), Crop(320.0, 180.0, 700.0, -0.05), Crop(90.3, 200.7, 130.0, -0.3)],
+    ids=["inside", "larger than the photo", "four times smaller"],
+)
+def test_a_picture_is_laid_back_as_on_the_cpu(machine: Machine, square: Crop) -> None:
+    shown, scene = load_avatar(list_avatars()[0]).picture, Scene(PHOTO, square)
+    planar = np.ascontiguousarray(shown.transpose(2, 0, 1)).astype(np.float32) / 255
+    got, want = scene.around(pasted(machine, planar, scene.patch)), scene.step(shown)
+    changed = want != cv2.cvtColor(PHOTO, cv2.COLOR_RGB2YUV_I420)
+    off = np.abs(got.astype(int) - want)
+    assert got.shape == want.shape == (540, 640) and changed.mean() > 0.05
+    assert off[changed].mean() < 0.6 and (off > 8).mean() < 0.002
+    assert off.max() <= (1 if scene.patch.samples == 1 else 40), "smaller pictures are filtered otherwise"
+
+
+def test_around_a_picture_that_is_laid_back_nothing_changes(machine: Machine) -> None:
+    square = Crop(300.0, 170.0, 260.0, 0.1)
+    scene = Scene(PHOTO, square)
+    got = scene.around(pasted(machine, np.zeros((3, 512, 512), np.float32), scene.patch))
+    photo = cv2.cvtColor(PHOTO, cv2.COLOR_RGB2YUV_I420)
+    x, y = np.meshgrid(np.arange(640), np.arange(360))
+    u, v = np.moveaxis(square.to_crop(np.stack([x + 0.5, y + 0.5], -1)), -1, 0)
+    depth = 1 - np.maximum(np.abs(u), np.abs(v))
+    assert np.array_equal(got[:360][depth < 0], photo[:360][depth < 0])
+    assert got[:360][depth > (FEATHER + 1) / 256].max() == 16, "black"
+
+
+def test_what_is_laid_back_smaller_does_not_flicker(machine: Machine) -> None:
+    """Stripes a pixel wide are grey from far away."""
+    stripes = np.tile(np.arange(512, dtype=np.float32) % 2, (3, 512, 1))
+    scene = Scene(np.full((200, 200, 3), 127, np.uint8), Crop(100.3, 100.8, 120.0, 0.0))
+    assert scene.patch.samples == 5
+    luma = pasted(machine, stripes, scene.patch)[: scene.patch.photo.shape[0]]
+    assert np.abs(luma.astype(int) - 125).max() <= 12

@@ -15,8 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.expression import FloatArray
 from engines.keypoint_face import KeypointFace, LivePortraitFaces
+from engines.landmarks import Crop
 from engines.plan_files import NoPlan
 from engines.portrait_step import PortraitStep
+from engines.scene import Scene
 from engines.tensorrt_backend import TensorRtBackend
 from tests.fake_gpu import FakeGpu, FakeLibrary, write_plan
 
@@ -93,6 +95,12 @@ def shift(source: FloatArray, driving: FloatArray, stitched: bool) -> FloatArray
     return np.asarray((driving - source).mean(0)[:, None, None], np.float32)
 
 
+PHOTO = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 256, (300, 400, 3), np.uint8), (0, 0), 5)
+SQUARES = Crop(150, 100, 120, 0.1), Crop(60, 60, 90), Crop(190, 160, 520)
+SCENES = (None, *(Scene(PHOTO, square) for square in SQUARES))
+"""What is around the pictures of a batch."""
+
+
 @pytest.mark.parametrize("stitched", [False, True], ids=["plain", "stitched"])
 def test_sources_are_drawn_from_their_slots(backend: TensorRtBackend, tmp_path: Path, stitched: bool) -> None:
     paths = warping(tmp_path), generator(tmp_path)
@@ -107,19 +115,25 @@ def test_sources_are_drawn_from_their_slots(backend: TensorRtBackend, tmp_path: 
     volumes = [rng.uniform(0, 0.7, (1, 3, 2, 4, 4)).astype(np.float32) for _ in range(3)]
     faces, sources = [face(rng) for _ in range(3)], rng.normal(0, 0.1, (3, POINTS, 3)).astype(np.float32)
     slots = [step.keep(*each) for each in zip(volumes, [face.kp for face in faces], sources, strict=True)]
-    for asked in ([1], [2, 0, 0], [0, 1, 2, 1]):
+    for asked, scenes in zip(([1], [2, 0, 0], [0, 1, 2, 1]), (SCENES[:1], SCENES[1:], SCENES[::-1]), strict=True):
         moved = [faces[index].moved(rng.normal(0, 0.05, 7 + 3 * POINTS).astype(np.float32)) for index in asked]
-        planes = step.draw([slots[index] for index in asked], np.stack([FACES.move(each) for each in moved]))
-        for row, index in enumerate(asked):
+        moves = np.stack([FACES.move(each) for each in moved])
+        patches = [None if scene is None else scene.patch for scene in scenes]
+        planes = step.draw([slots[index] for index in asked], moves, patches)
+        for row, (index, scene) in enumerate(zip(asked, scenes, strict=True)):
             seen = volumes[index][0].mean(1) + shift(sources[index], FACES.keypoints(moved[row]), stitched)
             painted = seen.repeat(2, 1).repeat(2, 2).transpose(1, 2, 0)
             picture = cv2.resize(painted, (512, 512), interpolation=cv2.INTER_CUBIC)
             levels = (picture.clip(0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-            want = cv2.cvtColor(levels, cv2.COLOR_RGB2YUV_I420).astype(int)
-            assert np.abs(planes[row] - want).max() <= 1 and want.std() > 10
+            if scene is None:
+                want = cv2.cvtColor(levels, cv2.COLOR_RGB2YUV_I420).astype(int)
+                assert np.abs(planes[row] - want).max() <= 1 and want.std() > 10
+            else:
+                off = np.abs(scene.around(planes[row]).astype(int) - scene.step(levels))
+                assert off.mean() < 0.5 and off.max() <= 4
     step.drop(slots[1])
     assert step.keep(volumes[0], faces[0].kp, sources[0]) == slots[1]
-    planes = step.draw(slots[:2], np.stack([FACES.move(faces[0])] * 2))
+    planes = step.draw(slots[:2], np.stack([FACES.move(faces[0])] * 2), [None] * 2)
     np.testing.assert_array_equal(planes[0], planes[1])
 
 
