@@ -135,4 +135,19 @@ def level_of(luma: NDArray[np.uint8]) -> float:
     return (float(patch.mean()) - DARK) / (BRIGHT - DARK)
 
 
+class NoPicture:
+    """Sources and renderer that nobody looks at."""
+
+    def get(self, avatar: Any) -> None:
+        return None
+
+    def at(self, avatar: Any, media_time: int) -> None:
+        return None
+
+    def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+        raise NotImplementedError
+
+    step = render
+
+
 assert FRAME_TICKS == 1920

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.avatar import Avatar, list_avatars, load_avatar
+from engines.avatar import list_avatars, load_avatar
 from engines.backend import Tensors
 from engines.control_talk import (
     ALPHA,
@@ -25,24 +25,10 @@ from engines.hubert import FINE, StreamingHubert
 from engines.media import FRAME_TICKS, AudioChunk, Motion, MotionFrame, Voice
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS
+from tests.fakes import NoPicture
 from tests.test_hubert import stream
 
 HOP_TICKS = FRAME_TICKS // 2
-
-
-class NoPicture:
-    """Sources and renderer that nobody looks at."""
-
-    def get(self, avatar: Avatar) -> None:
-        return None
-
-    def at(self, avatar: Avatar, media_time: int) -> None:
-        return None
-
-    def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
-        raise NotImplementedError
-
-    step = render
 
 
 class Linear:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 pytest.importorskip("onnx", reason="the stand-in for TensorRT needs onnx: pip install visavis[train]")
 pytest.importorskip("onnxruntime", reason="the stand-in for TensorRT needs ONNX Runtime: pip install visavis[train]")
 
-from engines.avatar import Avatar, list_avatars, load_avatar
+from engines.avatar import list_avatars, load_avatar
 from engines.cost import CostCurve
 from engines.drawing import Drawing
 from engines.ears import AUDIO2EXP, AUDIO_FEATURES, Ears, OwnEars
 from engines.gpu_steps import Full
-from engines.media import FRAME_TICKS, AudioChunk, Motion, MotionFrame, VideoFrame
+from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, VideoFrame
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS, Engine, Pipeline
 from engines.plan_files import NoPlan
@@ -26,6 +26,7 @@ from engines.speech_step import SpeechStep
 from engines.tensorrt_backend import TensorRtBackend
 from engines.workers import perform_together
 from tests.fake_gpu import FakeGpu, FakeLibrary, write_plan
+from tests.fakes import NoPicture
 
 
 def make_backend(folder: Path, rows: tuple[int, ...], graphs: bool = True) -> TensorRtBackend:
@@ -101,21 +102,6 @@ def make_backend_of_two(folder: Path) -> TensorRtBackend:
 
 
 # In the house
-
-
-class NoPicture:
-    """Sources and renderer of calls without pictures."""
-
-    def get(self, avatar: Avatar) -> None:
-        return None
-
-    def at(self, avatar: Avatar, media_time: int) -> None:
-        return None
-
-    def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
-        raise NotImplementedError
-
-    step = render
 
 
 class Call:
