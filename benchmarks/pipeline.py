@@ -12,8 +12,7 @@ from threading import Thread
 import numpy as np
 
 from engines.avatar import list_avatars, load_avatar
-from engines.features import CHUNK_SAMPLES
-from engines.media import FRAME_TICKS, AudioChunk
+from engines.media import CHUNK_SAMPLES, FRAME_TICKS, AudioChunk
 from engines.openvino_backend import OpenVinoBackend, Precision
 from engines.pipeline import Engine, Pipeline
 

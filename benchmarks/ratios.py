@@ -28,8 +28,7 @@ from build_trt.export import export
 from build_trt.graph import Graph
 from build_trt.rewrite import without_volumes
 from engines.avatar import list_avatars, load_avatar
-from engines.features import CHUNK_SAMPLES
-from engines.media import FRAME_TICKS, AudioChunk
+from engines.media import CHUNK_SAMPLES, FRAME_TICKS, AudioChunk
 from engines.openvino_backend import OpenVinoBackend, Precision
 from engines.pipeline import WEIGHTS, Engine
 from networks.face_vid2vid import FaceVid2Vid
@@ -102,8 +101,8 @@ def theirs(backend: OpenVinoBackend, files: Sequence[Path]) -> Step:
 
 
 def compact_work() -> Work:
-    """Twice the features, once everything else."""
-    names = ("audio_features", "audio_features", "audio2exp", "renderer_painter")
+    """Of all that a picture needs."""
+    names = ("audio_features", "audio2exp", "renderer_painter")
     return total(count(Graph.read(WEIGHTS / f"{name}.onnx")) for name in names)
 
 

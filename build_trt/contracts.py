@@ -3,6 +3,7 @@
 Exporters, parity checks and both serving backends read the same contract; the files themselves carry nothing else.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,13 +51,17 @@ class Contract:
 
 
 def audio_features(network: CompactAudio) -> Contract:
-    """20 ms of speech (float32, full scale 1, 16 kHz) and the state -> one feature and the next state."""
+    """A frame's 40 ms of speech (float32, full scale 1, 16 kHz) and the state -> two features and the next state."""
     states = [(1, *shape) for shape in network.state_shapes()]
     return Contract(
         "audio_features",
-        (Tensor("pcm", (1, SAMPLES_PER_FEATURE)), *(Tensor(f"state_{i}", s) for i, s in enumerate(states))),
-        (Tensor("features", (1, 1, network.width)), *(Tensor(f"next_state_{i}", s) for i, s in enumerate(states))),
+        (Tensor("pcm", (1, FEATURES_PER_FRAME * SAMPLES_PER_FEATURE)), *_states("state", states)),
+        (Tensor("features", (1, FEATURES_PER_FRAME, network.width)), *_states("next_state", states)),
     )
+
+
+def _states(name: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[Tensor]:
+    return (Tensor(f"{name}_{index}", shape) for index, shape in enumerate(shapes))
 
 
 def audio2exp(width: int) -> Contract:

@@ -18,11 +18,11 @@ from torch import nn
 from build_trt import contracts
 from build_trt.contracts import Contract
 from build_trt.graph import Graph
-from engines.features import AudioFeatures
+from engines.features import FRAME_SAMPLES, AudioFeatures
 from engines.landmarks import TRACKED
 from engines.openvino_backend import OpenVinoBackend
 from networks.audio2exp import Audio2Exp
-from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio
+from networks.compact_audio import CompactAudio
 from networks.compact_renderer import CompactRenderer
 from networks.landmarks import Landmarks
 
@@ -63,22 +63,21 @@ def audio_parity(features: CompactAudio, audio2exp: Audio2Exp, folder: Path, sec
     """Greatest absolute difference of each exported network, stepped on the CPU backend, from PyTorch's whole run."""
     backend = OpenVinoBackend("f32")
     rng = np.random.default_rng(0)
-    count = int(seconds * 25) * 2 * SAMPLES_PER_FEATURE
-    pcm = (rng.standard_normal((1, count)) * 0.05).astype(np.float32)
+    pcm = (rng.standard_normal((int(seconds * 25), FRAME_SAMPLES)) * 0.05).astype(np.float32)
     history = rng.random((1, 16, 9), dtype=np.float32)
     with torch.no_grad():
-        whole = features(torch.from_numpy(pcm), *features.start())[0].numpy()
+        whole = features(torch.from_numpy(pcm.reshape(1, -1)), *features.start())[0].numpy()
         pairs = whole.reshape(-1, 2, features.width)
         bias = audio2exp(torch.from_numpy(pairs), torch.from_numpy(history).expand(len(pairs), -1, -1)).numpy()
     ear = AudioFeatures(backend.load(folder / contracts.audio_features(features).file))
     state, stepped = ear.start(), []
-    for start in range(0, pcm.shape[1], SAMPLES_PER_FEATURE):
-        feature, state = ear.step(state, pcm[0, start : start + SAMPLES_PER_FEATURE])
-        stepped.append(feature)
+    for frame in pcm:
+        heard, state = ear.step(state, frame)
+        stepped.append(heard)
     head = backend.load(folder / contracts.audio2exp(features.width).file)
     spoken = [head.run({"features": pair[None], "history": history})["bias"][0].copy() for pair in pairs]
     return {
-        "audio_features": float(np.abs(np.array(stepped) - whole[0]).max()),
+        "audio_features": float(np.abs(np.array(stepped) - pairs).max()),
         "audio2exp": float(np.abs(np.array(spoken) - bias).max()),
     }
 

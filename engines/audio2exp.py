@@ -13,7 +13,6 @@ from engines.expression import LIP_SIZE, FloatArray
 
 HISTORY: Final = 16
 """Past expressions that the network sees."""
-FEATURES_PER_FRAME: Final = 2
 LOOKAHEADS_MS: Final = (0, 80, 160)
 """What the network has a head for, in the order of its output's rows."""
 FRAME_MS: Final = 40

@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from engines.audio2exp import FEATURES_PER_FRAME, Audio2Exp
+from engines.audio2exp import Audio2Exp
 from engines.backend import Backend
 from engines.expression import FloatArray
-from engines.features import CHUNK_SAMPLES, AudioFeatures, FeatureState
+from engines.features import FRAME_SAMPLES, AudioFeatures, FeatureState
 
 AUDIO_FEATURES: Final = "audio_features.onnx"
 AUDIO2EXP: Final = "audio2exp.onnx"
@@ -48,8 +48,8 @@ class OwnEars:
         self._backend, self._weights = backend, weights
         features = self._features()
         self._silence = features.start()
-        for _ in range(SILENT_FRAMES * FEATURES_PER_FRAME):
-            _, self._silence = features.step(self._silence, np.zeros(CHUNK_SAMPLES, np.float32))
+        for _ in range(SILENT_FRAMES):
+            _, self._silence = features.step(self._silence, np.zeros(FRAME_SAMPLES, np.float32))
 
     def open(self, lookahead_ms: int) -> "OwnEar":
         """See `Ears.open`."""
@@ -79,11 +79,8 @@ class OwnEar:
 
     def hear(self, sound: FloatArray) -> FloatArray:
         """The lips' bias (9,) after float32 (640,)."""
-        pair = []
-        for chunk in sound.reshape(FEATURES_PER_FRAME, CHUNK_SAMPLES):
-            feature, self._heard = self._features.step(self._heard, chunk)
-            pair.append(feature)
-        return self._audio2exp.step(np.stack(pair), self._history)
+        features, self._heard = self._features.step(self._heard, sound)
+        return self._audio2exp.step(features, self._history)
 
     def close(self) -> None:
         """See `Ear.close`: it holds nothing that others wait for."""

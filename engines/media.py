@@ -16,6 +16,8 @@ MEDIA_RATE: Final = 48_000
 """Ticks of media time per second: Opus's clock."""
 SPEECH_RATE: Final = 16_000
 """Samples per second that the audio networks hear."""
+CHUNK_SAMPLES: Final = 320
+"""Samples of speech that come at once: 20 ms, half a video frame."""
 FRAME_RATE: Final = 25
 """Video frames per second."""
 STEP: Final = 1.0 / FRAME_RATE

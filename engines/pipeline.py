@@ -24,8 +24,7 @@ from engines.drawing import Drawing
 from engines.drive import UNDRIVEN, Drive
 from engines.ears import Ears, OwnEars
 from engines.expression import FloatArray
-from engines.features import CHUNK_SAMPLES
-from engines.media import FRAME_TICKS, AudioChunk, MotionFrame, Speech, VideoFrame
+from engines.media import CHUNK_SAMPLES, FRAME_TICKS, AudioChunk, MotionFrame, Speech, VideoFrame
 from engines.motion import MotionComposer
 from engines.openvino_backend import OpenVinoBackend
 from engines.renderer import Renderer, SourceEncoder

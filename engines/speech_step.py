@@ -6,13 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from engines.audio2exp import FEATURES_PER_FRAME, FRAME_MS, HISTORY, LOOKAHEADS_MS, lookahead_row
+from engines.audio2exp import FRAME_MS, HISTORY, LOOKAHEADS_MS, lookahead_row
 from engines.ears import AUDIO2EXP, AUDIO_FEATURES, SILENT_FRAMES
 from engines.expression import LIP_SIZE, FloatArray
-from engines.features import CHUNK_SAMPLES
 from engines.gpu import Block, Gpu, Stream
 from engines.gpu_steps import Bucket, Door, Step, Table
-from engines.tensorrt_backend import Load, Port, TensorRtBackend
+from engines.tensorrt_backend import Load, TensorRtBackend
 
 _STATE: Final = "state_"
 _NEXT: Final = "next_"
@@ -83,8 +82,7 @@ class SpeechStep(Step["_SpeechBucket"]):
             raise ValueError(f"slots {slots}: a session hears once in a step")
         rows = [ear.row for ear in ears]
         with self._backend.entered():
-            for half, door in enumerate(bucket.pcm):
-                door.array[:count] = pcm[:, half * CHUNK_SAMPLES : (half + 1) * CHUNK_SAMPLES]
+            bucket.pcm.array[:count] = pcm
             bucket.chosen.array[:count] = rows
             bucket.run(slots)
             bias: FloatArray = bucket.bias.array[np.arange(count), rows]
@@ -147,41 +145,29 @@ class Ring:
 
 
 class _SpeechBucket(Bucket):
-    """Two ears, each of which leaves its state where the other finds it, for the two halves of a frame; one mouth."""
+    """An ear, and a mouth that finds the features where the ear leaves them."""
 
     def __init__(self, gpu: Gpu, rows: int, ear: Load, mouth: Load) -> None:
         super().__init__(gpu, rows)
-        first = ear({})
-        self.states: Mapping[str, Port] = {name: port for name, port in first.inputs.items() if name.startswith(_STATE)}
-        crossed = {name: first.outputs[f"{_NEXT}{name}"].block for name in self.states}
-        crossed |= {f"{_NEXT}{name}": port.block for name, port in self.states.items()}
-        self._ears = first, ear(crossed)
-        self._mouth = mouth({})
-        self.pcm = [Door.to(gpu, each.inputs["pcm"]) for each in self._ears]
+        self._ear = ear({})
+        self._mouth = mouth({"features": self._ear.outputs["features"].block})
+        self.states = {name: port for name, port in self._ear.inputs.items() if name.startswith(_STATE)}
+        self.pcm = Door.to(gpu, self._ear.inputs["pcm"])
         self.chosen = Door.make(gpu, (rows,), np.int32)
         self.bias = Door.to(gpu, self._mouth.outputs["bias"])
-        self._places = [Door.make(gpu, (rows,), np.int32) for _ in self._ears]
-        for half, door in enumerate(self._places):  # a frame's features lie side by side, row by row
-            door.array[:] = np.arange(rows) * FEATURES_PER_FRAME + half
-            door.send(gpu.stream)
-        gpu.wait()
 
     def capture(self, states: Mapping[str, Table], ring: Ring) -> None:
-        features, history = self._mouth.inputs["features"], self._mouth.inputs["history"]
-        width = features.shape[-1] * features.dtype.itemsize
+        history = self._mouth.inputs["history"]
 
         def record(stream: Stream) -> None:
             self.slots.send(stream)
             self.chosen.send(stream)
+            self.pcm.send(stream)
             for name, table in states.items():
                 table.gather(stream, self.slots.block, self.states[name].block)
-            for ear, pcm, places in zip(self._ears, self.pcm, self._places, strict=True):
-                pcm.send(stream)
-                ear.enqueue(stream)
-                heard, table_at = ear.outputs["features"].block.address, features.block.address
-                self.gpu.kernels.scatter_rows(stream, table_at, places.block.address, heard, self.rows, width)
-            for name, table in states.items():  # after an even number of ears the state is back where it began
-                table.scatter(stream, self.slots.block, self.states[name].block)
+            self._ear.enqueue(stream)
+            for name, table in states.items():
+                table.scatter(stream, self.slots.block, self._ear.outputs[f"{_NEXT}{name}"].block)
             ring.window(stream, self.slots.block, history.block)
             self._mouth.enqueue(stream)
             ring.push(stream, self.slots.block, self.bias.block, self.chosen.block)

@@ -4,6 +4,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from engines import audio2exp as serving  # noqa: E402
 from engines.expression import LIP_SIZE  # noqa: E402
+from engines.features import FRAME_SAMPLES  # noqa: E402
 from networks.audio2exp import (  # noqa: E402
     FEATURES_PER_FRAME,
     HISTORY,
@@ -14,10 +15,12 @@ from networks.audio2exp import (  # noqa: E402
     logit_from_bias,
     loss_with_logits,
 )
+from networks.compact_audio import SAMPLES_PER_FEATURE  # noqa: E402
 
 
 def test_training_and_serving_agree_on_sizes() -> None:
-    assert (LIPS, HISTORY, FEATURES_PER_FRAME) == (LIP_SIZE, serving.HISTORY, serving.FEATURES_PER_FRAME)
+    assert (LIPS, HISTORY) == (LIP_SIZE, serving.HISTORY)
+    assert FEATURES_PER_FRAME * SAMPLES_PER_FEATURE == FRAME_SAMPLES
     assert tuple(frames * 40 for frames in LOOKAHEAD_FRAMES) == serving.LOOKAHEADS_MS
 
 

@@ -1,6 +1,6 @@
 """Judge the exported audio networks: `python -m training.evaluate_audio --data runs/speech --run runs/audio`.
 
-Everything runs as it does in a call: 20 ms at a time through `engines`, each frame in the context of the frames
+Everything runs as it does in a call: 40 ms at a time through `engines`, each frame in the context of the frames
 predicted before. What is compared with is the articulation teacher on voices, texts and a language that never
 trained. Prints the figures and writes them into the model card.
 """
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from engines.audio2exp import LOOKAHEADS_MS, Audio2Exp, ExpressionHistory
 from engines.expression import LIP_NAMES, FloatArray
-from engines.features import CHUNK_SAMPLES, AudioFeatures
+from engines.features import FRAME_SAMPLES, AudioFeatures
 from engines.media import FRAME_RATE, SPEECH_RATE
 from engines.openvino_backend import OpenVinoBackend
 from training import model_card
@@ -67,10 +67,10 @@ class Speaker:
     def hear(self, pcm: FloatArray) -> FloatArray:
         """Features of a recording, two for each frame: ``(frames, 2, D)``."""
         state, features = self.features.start(), []
-        for start in range(0, len(pcm) // (2 * CHUNK_SAMPLES) * 2 * CHUNK_SAMPLES, CHUNK_SAMPLES):
-            feature, state = self.features.step(state, pcm[start : start + CHUNK_SAMPLES])
-            features.append(feature)
-        return np.stack(features).reshape(-1, 2, self.features.dimension)
+        for start in range(0, len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES, FRAME_SAMPLES):
+            pair, state = self.features.step(state, pcm[start : start + FRAME_SAMPLES])
+            features.append(pair)
+        return np.stack(features)
 
     def speak(self, features: FloatArray, lookahead_ms: int, *, remember: bool = True) -> FloatArray:
         """The lips of each frame ``(frames, 9)``, moved back by the lookahead; the last frames repeat.
@@ -189,14 +189,13 @@ def samples(speech: Speech) -> FloatArray:
 def step_milliseconds(speaker: Speaker, steps: int = 500) -> float:
     """Median time of one 40 ms frame: two features and one expression."""
     rng = np.random.default_rng(0)
-    pcm = (rng.standard_normal((steps, 2, CHUNK_SAMPLES)) * 0.05).astype(np.float32)
+    pcm = (rng.standard_normal((steps, FRAME_SAMPLES)) * 0.05).astype(np.float32)
     head, history, state = speaker.heads[DEFAULT_LOOKAHEAD], ExpressionHistory(), speaker.features.start()
     times = []
-    for first, second in pcm:
+    for frame in pcm:
         before = time.perf_counter()
-        one, state = speaker.features.step(state, first)
-        two, state = speaker.features.step(state, second)
-        head.step(np.stack([one, two]), history)
+        features, state = speaker.features.step(state, frame)
+        head.step(features, history)
         times.append(time.perf_counter() - before)
     return float(np.median(times) * 1000)
 
@@ -312,7 +311,7 @@ python -m training.evaluate_audio
 ```""",
         "How it was judged": f"""
 Never trained: flite's voice rms, the diphone voices ked (English) and dita (Czech), French, and one text in eight; the
-tables use those voices on those texts. Streamed 20 ms at a time through OpenVINO, each frame in the context of the
+tables use those voices on those texts. Streamed 40 ms at a time through OpenVINO, each frame in the context of the
 network's own past frames. r is Pearson's correlation with the teacher at 25 frames a second; lag is the shift of the
 best correlation of jawOpen; a closure of p, b or m is seen if mouthClose exceeds {CLOSED} within one frame of it; false
 closures touch none. Amplitude is the deviation of jawOpen, acceleration the mean second difference of all channels,
