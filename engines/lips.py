@@ -17,11 +17,17 @@ ROWS, COLUMNS = 48, 41
 """Size of the unrolled patch: rows from the upper rim to the lower, columns from corner to corner."""
 TOOTH_LIGHTER, TOOTH_PALER = 1.13, 0.7
 """Lightness and redness (CIELAB L and a) of teeth, in shares of the lips' own, at least and at most."""
-GREY, GREY_TOOTH_LIGHTER = 3.0, 1.5
-"""Redness of lips below which a picture counts as grey, and how light teeth then have to be."""
+SHADED_TOOTH, SHADED_PALER = 0.75, 0.6
+"""The same for teeth in the lips' shadow, which count where there is lip above and below."""
+LIP_RED, GUM_RED = 0.8, 1.9
+"""Redness from which on such a place is lip, and from which on what touches teeth is gum or tongue."""
+BRIGHT: Final = 1.5
+"""Lightness from which on a place between lips is tooth in light of any colour, unless it is redder than they."""
+GREY: Final = 3.0
+"""Redness of lips below which a picture counts as grey: only what is `BRIGHT` is tooth then."""
 DARK: Final = 0.42
 """Lightness of the open mouth, in shares of the lips'."""
-APART: Final = 0.13
+APART: Final = 0.10
 """Share of the patch's height from which on the lips are apart."""
 WIDE_APART: Final = 0.4
 """The same for the network's own points, which stand a little apart even where the lips touch."""
@@ -124,12 +130,18 @@ def _inside(patch: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """For each column the first row and the row after the last (COLUMNS,) of the longest stretch that is not lip."""
     rim = np.concatenate([patch[2:8, 8:-8], patch[-9:-3, 8:-8]]).reshape(-1, 3)
     light, red = (float(np.median(rim[:, channel])) for channel in (0, 1))
+    lightness, redness = patch[..., 0] / light, patch[..., 1] / max(red, GREY)
+    inside = lightness < DARK
     if red > GREY:
-        tooth = (patch[..., 0] > light * TOOTH_LIGHTER) & (patch[..., 1] < red * TOOTH_PALER)
+        tooth = (lightness > TOOTH_LIGHTER) & (redness < TOOTH_PALER)
+        lips = redness > LIP_RED
+        between = np.maximum.accumulate(lips, axis=0) & np.maximum.accumulate(lips[::-1], axis=0)[::-1]
+        shaded = (lightness > SHADED_TOOTH) & (redness < SHADED_PALER)
+        inside |= tooth | (between & (shaded | ((lightness > BRIGHT) & (redness < 1))))
+        inside = _touched((inside | (redness > GUM_RED)).astype(np.uint8), inside)
     else:
-        tooth = patch[..., 0] > light * GREY_TOOTH_LIGHTER
-    hollow = patch[..., 0] < DARK * light
-    inside = cv2.morphologyEx((tooth | hollow).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3), np.uint8))
+        inside |= lightness > BRIGHT
+    inside = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3), np.uint8))
     inside[:4] = inside[-4:] = 0
     starts, ends = np.zeros(COLUMNS), np.zeros(COLUMNS)
     for column in range(COLUMNS):
@@ -139,3 +151,12 @@ def _inside(patch: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]
             longest = int((stops - begins).argmax())
             starts[column], ends[column] = begins[longest], stops[longest]
     return starts, ends
+
+
+def _touched(mask: NDArray[np.uint8], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The connected pieces of `mask` in which there is one of the `seeds`."""
+    count, pieces = cv2.connectedComponents(mask)
+    kept = np.zeros(count, bool)
+    kept[np.unique(pieces[seeds])] = True
+    kept[0] = False
+    return np.asarray(kept[pieces])

@@ -28,7 +28,9 @@ def mouth(gap: float, inside: tuple[int, int, int], light: float = 1.0) -> tuple
     return np.clip(picture * light + noise, 0, 255).astype(np.uint8), points
 
 
-@pytest.mark.parametrize("inside", [(235, 230, 220), (30, 10, 10)], ids=["teeth", "dark"])
+@pytest.mark.parametrize(
+    "inside", [(235, 230, 220), (112, 100, 96), (30, 10, 10)], ids=["teeth", "teeth in the shadow", "dark"]
+)
 @pytest.mark.parametrize("light", [1.0, 0.5])
 def test_lips_that_are_apart_are_seen_where_they_part(inside: tuple[int, int, int], light: float) -> None:
     picture, points = mouth(0.5, inside, light)
@@ -62,3 +64,17 @@ def test_a_grey_picture_of_a_shut_mouth_stays_shut() -> None:
     picture, points = mouth(0.0, (0, 0, 0))
     grey = np.dstack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)] * 3)
     assert not settle_lips(grey, points)[1]
+
+
+def test_teeth_are_told_from_dark_lips_in_warm_light() -> None:
+    picture, points = mouth(0.5, (235, 230, 220))
+    lips, teeth = (np.abs(picture.astype(int) - colour).max(2) < 25 for colour in ((170, 85, 85), (235, 230, 220)))
+    picture[:], picture[lips], picture[teeth] = (120, 76, 48), (98, 62, 44), (205, 158, 110)
+    assert settle_lips(cv2.GaussianBlur(picture, (0, 0), 1.0), points)[1]
+
+
+def test_a_gloss_on_the_lower_lip_parts_nothing() -> None:
+    picture, points = mouth(0.06, (80, 30, 30))
+    x, y = (points[RIMS[1]] * 0.55 + points[RIMS[0]] * 0.45).tolist()
+    cv2.ellipse(picture, ((x, y), (26, 4), 0.0), (230, 200, 200), -1)
+    assert not settle_lips(picture, points)[1]
