@@ -7,6 +7,7 @@ from training.speech.phonemes import (
     CONSONANTS,
     CZECH,
     FINNISH,
+    HINDI,
     ITALIAN,
     RUSSIAN,
     SYMBOLS,
@@ -22,7 +23,7 @@ def test_symbols_are_distinct() -> None:
     assert len(set(SYMBOLS)) == len(SYMBOLS) == 1 + len(VOWELS) + len(CONSONANTS)
 
 
-@pytest.mark.parametrize("alphabet", [ARPABET, ITALIAN, FINNISH, CZECH, RUSSIAN, CATALAN])
+@pytest.mark.parametrize("alphabet", [ARPABET, ITALIAN, FINNISH, CZECH, RUSSIAN, CATALAN, HINDI])
 def test_every_letter_of_the_alphabets_is_a_known_sound(alphabet: dict[str, str]) -> None:
     assert [letter for letter, ipa in alphabet.items() if len(symbols(ipa)) != len(ipa)] == []
 

@@ -15,6 +15,8 @@ def test_only_plain_sentences_are_kept() -> None:
     assert clean("Cannot open %s for reading now") is None
     assert clean("The HTTP server is not ready") is None
     assert clean("Copy 3 files to the folder") is None
+    assert clean("फ़ाइल नहीं मिली, फिर कोशिश करें") == "फ़ाइल नहीं मिली, फिर कोशिश करें"
+    assert clean("कतार में ३ फ़ाइलें हैं") is None
 
 
 def test_one_text_in_eight_is_held_out_by_its_words() -> None:
@@ -37,6 +39,14 @@ def test_nonsense_is_of_plain_syllables() -> None:
     lines = [nonsense(np.random.default_rng(seed)) for seed in range(200)]
     assert all(re.fullmatch(r"[a-z ,]+\.", line) for line in lines)
     assert np.mean([bool(re.search("[pbm]", line)) for line in lines]) > 0.9
+
+
+def test_hindi_nonsense_is_written_as_hindi() -> None:
+    assert texts.in_devanagari("mana nimep, so.") == "माना निमेप्, सो."
+    collection = {"hi": ["नहीं"], NONSENSE: ["mana"], SALAD: []}
+    rng = np.random.default_rng(0)
+    assert not held_out("mana") and not held_out("नहीं")
+    assert {pick(rng, collection, "hi", evaluation=False) for _ in range(100)} == {"नहीं", "माना"}
 
 
 def test_nonsense_never_judges() -> None:

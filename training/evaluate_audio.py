@@ -286,9 +286,9 @@ the two features of a 40 ms frame and the past 16 expressions in, the bias on th
 {len(set(LANGUAGES))} languages and accents in all its voices. All are packages of Debian: espeak-ng, flite, festival,
 festlex-cmu, festvox-kallpc16k, festvox-kdlpc16k, festvox-italp16k, festvox-itapc16k, festvox-suopuhe-lj,
 festvox-suopuhe-mv, festvox-czech-ph, festvox-czech-dita, festvox-czech-machac, festvox-czech-krb, festvox-ru,
-festvox-ca-ona-hts. Sentences come from the system's message catalogues, from words of the CMU dictionary chosen for
-sounds that are easily confused (m and n, p at the ends, v, w, dh), and from nonsense syllables. The lips come from a
-rule-based articulation teacher with exact sound timings (`training/speech/teacher.py`).
+festvox-ca-ona-hts, festvox-hi-nsk. Sentences come from the system's message catalogues, from words of the CMU
+dictionary chosen for sounds that are easily confused (m and n, p at the ends, v, w, dh), and from nonsense syllables.
+The lips come from a rule-based articulation teacher with exact sound timings (`training/speech/teacher.py`).
 
 Applied at generation: pitch and tempo, swaying tempo, formants moved without the pitch, breath up to a whisper, pauses
 before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: rooms, noise,

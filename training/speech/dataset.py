@@ -25,9 +25,9 @@ FRAME_SAMPLES: Final = SPEECH_RATE // FRAME_RATE
 ESPEAK: Final = "espeak"
 """Stands for a fresh language and variant of espeak-ng for every sentence."""
 TRAINING_VOICES: Final = {
-    ESPEAK: 0.20,
-    "flite:slt": 0.16,
-    "flite:awb": 0.15,
+    ESPEAK: 0.17,
+    "flite:slt": 0.15,
+    "flite:awb": 0.14,
     "flite:kal16": 0.05,
     "festival:kal_diphone": 0.03,
     "festival:lp_diphone": 0.05,
@@ -39,6 +39,7 @@ TRAINING_VOICES: Final = {
     "festival:czech_krb": 0.03,
     "festival:msu_ru_nsh_clunits": 0.09,
     "festival:upc_ca_ona_hts": 0.04,
+    "festival:hindi_NSK_diphone": 0.05,
 }
 """Share of the seconds of speech."""
 LANGUAGES: Final = (

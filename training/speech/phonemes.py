@@ -64,6 +64,13 @@ CATALAN: Final = {
     "l": "l", "L": "ʎ", "m": "m", "n": "n", "p": "p", "r": "ɾ", "rr": "r", "s": "s", "S": "ʃ", "t": "t", "w": "w",
     "z": "z", "Z": "ʒ",
 }  # fmt: skip
+HINDI: Final = {
+    "a": "ə", "aa": "a", "ih": "ɪ", "iy": "i", "uh": "ʊ", "uw": "u", "eh": "e", "ee": "e", "ay": "ɛ", "oh": "o",
+    "oo": "ɔ", "aw": "ɔ", "k": "k", "kh": "k", "g": "ɡ", "gh": "ɡ", "ch": "tʃ", "j": "dʒ", "T": "t", "D": "d",
+    "N": "n", "td": "t", "th": "t", "tth": "t", "dh": "d", "ddh": "d", "n": "n", "p": "p", "f": "f", "b": "b",
+    "bh": "b", "m": "m", "y": "j", "r": "r", "R": "r", "l": "l", "L": "l", "v": "ʋ", "w": "ʋ", "s": "s", "sh": "ʃ",
+    "zh": "ʒ", "ksh": "kʃ", "h": "h",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

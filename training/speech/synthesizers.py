@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 
 from engines.expression import FloatArray
-from training.speech.phonemes import ARPABET, CATALAN, CZECH, FINNISH, ITALIAN, RUSSIAN, Phone, phones
+from training.speech.phonemes import ARPABET, CATALAN, CZECH, FINNISH, HINDI, ITALIAN, RUSSIAN, Phone, phones
 
 FESTIVAL_VOICES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "kal_diphone": ("en", ARPABET),
@@ -35,9 +35,10 @@ FESTIVAL_VOICES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "czech_krb": ("cs", CZECH),
     "msu_ru_nsh_clunits": ("ru", RUSSIAN),
     "upc_ca_ona_hts": ("ca", CATALAN),
+    "hindi_NSK_diphone": ("hi", HINDI),
 }
 """Voices cut from recordings of real people (the Catalan one is trained on them): language and alphabet."""
-_ENCODINGS: Final = {"cs": "iso8859-2", "ru": "utf-8"}
+_ENCODINGS: Final = {"cs": "iso8859-2", "ru": "utf-8", "hi": "utf-8"}
 _RETUNE: Final = """
 (define (retune utterance)
   (if (member 'Target (utt.relationnames utterance))
