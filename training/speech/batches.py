@@ -90,8 +90,8 @@ def draw(rng: np.random.Generator, shards: Sequence[Speech], items: int, frames:
         labels[item] = shard.labels[2 * (start - HISTORY_FRAMES) : 2 * (start + frames)]
     loudness = np.maximum(pcm.std(axis=1), 0.002)
     for item in range(items):
-        below = np.float32(rng.triangular(0, 10, 40))  # dB from the voice down to what lies under it
-        hissing = rng.random() < 0.65
+        below = np.float32(rng.triangular(2, 10, 30))  # dB from the voice down to what lies under it
+        hissing = rng.random() < 0.7
         if rng.random() < _SILENT_SHARE:
             first, last = _hush(rng, lips[item])
             pcm[item, first * FRAME_SAMPLES : last * FRAME_SAMPLES] = 0.0
