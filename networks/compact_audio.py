@@ -6,7 +6,7 @@ pointwise layers, residual. HuBERT's contract (Hsu et al. 2021, section III): on
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
@@ -48,6 +48,10 @@ class LogMel(nn.Module):
         self.register_buffer("fourier", fourier[:, None], persistent=False)
         self.register_buffer("triangles", triangles[:, :, None], persistent=False)
 
+    def start(self, batch: int) -> Tensor:
+        """The `past` of the first sample: silence."""
+        return self.fourier.new_zeros(batch, 1, _WINDOW - _HOP)
+
     def forward(self, pcm: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """`past` ``(B, 1, 240)``: the samples before `pcm`. Returns the spectrum and the next `past`."""
         heard = torch.cat([past, pcm[:, None]], dim=2)
@@ -87,7 +91,7 @@ class CausalConv(nn.Module):
 class Block(nn.Module):
     """Causal ConvNeXt block: what is near in time, then what belongs together across channels."""
 
-    def __init__(self, width: int, dilation: int, *, kernel: int = 7, expansion: int = 2) -> None:
+    def __init__(self, width: int, dilation: int, expansion: int, *, kernel: int = 7) -> None:
         super().__init__()
         self.depthwise = CausalConv(width, width, kernel, dilation=dilation, groups=width)
         self.norm = ChannelNorm(width)
@@ -112,7 +116,11 @@ class CompactAudio(nn.Module):
     """
 
     def __init__(
-        self, width: int = 192, dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 1, 2), bands: int = 64
+        self,
+        width: int = 192,
+        dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 1, 2),
+        expansion: int = 2,
+        bands: int = 64,
     ) -> None:
         super().__init__()
         self.width = width
@@ -121,7 +129,7 @@ class CompactAudio(nn.Module):
         self.first_norm = ChannelNorm(width)
         self.halve = CausalConv(width, width, 4, stride=2)
         self.halve_norm = ChannelNorm(width)
-        self.blocks = nn.ModuleList([Block(width, dilation) for dilation in dilations])
+        self.blocks = nn.ModuleList([Block(width, dilation, expansion) for dilation in dilations])
         self.last_norm = ChannelNorm(width)
 
     def state_shapes(self) -> list[tuple[int, int]]:
@@ -155,3 +163,21 @@ class CompactAudio(nn.Module):
             x, past = block(x, past)
             blocks.append(past)
         return self.last_norm(x).transpose(1, 2), first, halve, *blocks
+
+
+def grown(small: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a smaller network as those of a larger one, such as `like`, that says the same.
+
+    Blocks and hidden channels that `small` lacks are those of `like`, but nothing comes out of them. Raises ValueError
+    if `small` is no smaller network of this kind.
+    """
+    if small.keys() - like.keys():
+        raise ValueError(f"weights of another network: {', '.join(sorted(small.keys() - like.keys()))}")
+    result = {}
+    for name, weight in like.items():
+        result[name] = torch.zeros_like(weight) if ".narrow." in name else weight.clone()
+        if name in small:
+            if any(old > new for old, new in zip(small[name].shape, weight.shape, strict=True)):
+                raise ValueError(f"{name} {tuple(small[name].shape)} does not fit into {tuple(weight.shape)}")
+            result[name][tuple(map(slice, small[name].shape))] = small[name].to(weight.dtype)
+    return result

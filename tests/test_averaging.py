@@ -19,8 +19,15 @@ def test_a_share_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert state["record"] == {"step": 7, "averaged with": str(old), "share": 0.75}
 
 
+def test_what_the_old_network_lacked_counts_as_silent() -> None:
+    new = {"block.widen.weight": torch.tensor([2.0, 4.0]), "block.narrow.weight": torch.tensor([2.0, 4.0])}
+    old = {"block.widen.weight": torch.tensor([0.0]), "block.narrow.weight": torch.tensor([0.0])}
+    mean = averaging.averaged(new, old, 0.5)
+    assert mean["block.widen.weight"].tolist() == [1.0, 4.0] and mean["block.narrow.weight"].tolist() == [1.0, 2.0]
+
+
 def test_weights_of_another_network_are_refused() -> None:
     one = {"weight": torch.zeros(2)}
     for other in ({"weight": torch.zeros(3)}, {"bias": torch.zeros(2)}):
-        with pytest.raises(ValueError, match="not weights of the same network"):
+        with pytest.raises(ValueError, match=r"another network|does not fit"):
             averaging.averaged(one, other, 0.5)

@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from torch import Tensor  # noqa: E402
 
-from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio, LogMel  # noqa: E402
+from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio, LogMel, grown  # noqa: E402
 
 
 def network(seed: int = 0) -> CompactAudio:
@@ -74,3 +74,22 @@ def test_channels_are_dropped_in_training_alone() -> None:
         dropped, again = (net(pcm, *net.start())[0] for _ in range(2))
     assert torch.equal(one, other)
     assert not torch.equal(dropped, one) and not torch.equal(dropped, again)
+
+
+def test_a_larger_network_begins_where_the_smaller_ended() -> None:
+    small, pcm = network(), noise(0.4)
+    large = CompactAudio(width=16, dilations=(1, 2, 4), expansion=3).eval()
+    large.load_state_dict(grown(small.state_dict(), large.state_dict()))
+    says = large(pcm, *large.start())[0]
+    torch.testing.assert_close(says, small(pcm, *small.start())[0])
+    says.square().sum().backward()
+    learning = [weight.grad for name, weight in large.named_parameters() if name.endswith("narrow.weight")]
+    assert len(learning) == 3 and all(gradient is not None and gradient.any(dim=0).all() for gradient in learning)
+
+
+def test_only_smaller_networks_of_the_same_kind_grow() -> None:
+    small, large = network().state_dict(), CompactAudio(width=16, dilations=(1, 2, 4)).state_dict()
+    with pytest.raises(ValueError, match="does not fit"):
+        grown({"first_norm.gain": torch.ones(1, 17, 1)}, small)
+    with pytest.raises(ValueError, match=r"another network: blocks\.2"):
+        grown(large, small)

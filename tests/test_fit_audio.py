@@ -13,6 +13,8 @@ from networks.compact_audio import Block  # noqa: E402
 from training import fit_audio  # noqa: E402
 from training.fit_audio import (  # noqa: E402
     AudioModel,
+    Lesson,
+    Lessons,
     begin_from,
     closure_loss,
     fit,
@@ -35,10 +37,14 @@ def loud_means_open(frames: int = 200) -> Speech:
     return Speech(pcm.astype(np.int16).reshape(-1), lips, np.repeat(loud, 2).astype(np.uint8), np.zeros((0, 2)))
 
 
-def options(steps: int) -> argparse.Namespace:
+def options(steps: int, workers: int = 0) -> argparse.Namespace:
     return argparse.Namespace(
-        steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None, rate=2e-3, heads_from=0
+        steps=steps, items=2, frames=12, seed=1, bfloat16=False, init=None, rate=2e-3, heads_from=0, workers=workers
     )
+
+
+def lesson(seed: int, items: int, frames: int) -> Lesson:
+    return Lessons([loud_means_open()], seed, items, frames)[0]
 
 
 def test_histories_are_what_came_before() -> None:
@@ -77,13 +83,13 @@ def test_heads_alone_learn_and_speak_in_their_own_context(tmp_path: Path) -> Non
     said = spoken(head, heard)
     again = bias_from_logits(head.speak(heard, histories(said)))
     torch.testing.assert_close(again, said, atol=1e-5, rtol=1e-4)
-    parts = losses(model, draw(np.random.default_rng(0), [loud_means_open()], 2, 12), progress=1.0, heads_only=True)
+    parts = losses(model, lesson(0, 2, 12), progress=1.0, heads_only=True)
     parts["activation"].backward()
     assert all(weight.grad is None for weight in model.features.parameters())
     assert head.past.weight.grad is not None and head.past.weight.grad.any()
 
 
-def test_a_deeper_network_begins_where_the_shallower_ended(tmp_path: Path) -> None:
+def test_training_begins_from_a_smaller_network(tmp_path: Path) -> None:
     model = AudioModel()
     small = {name: weight for name, weight in model.state_dict().items() if "blocks.8." not in name}
     torch.save({"model": small}, tmp_path / "small.pt")
@@ -103,7 +109,7 @@ def test_an_interrupted_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(fit_audio, "WARM_UP_STEPS", 1)
     for run in ("whole", "broken"):
         (tmp_path / run).mkdir()
-    fit(shards, tmp_path / "whole", options(4))
+    fit(shards, tmp_path / "whole", options(4, workers=1))
 
     drawn = 0
 
@@ -130,11 +136,11 @@ def test_an_interrupted_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: p
 
 def test_training_learns_that_loud_means_open() -> None:
     torch.manual_seed(0)
-    model, shards = AudioModel(), [loud_means_open()]
+    model = AudioModel()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     history = []
     for step in range(12):
-        parts = losses(model, draw(np.random.default_rng(step), shards, 4, 24), progress=0.5)
+        parts = losses(model, lesson(step, 4, 24), progress=0.5)
         (parts["activation"] + parts["phones"]).backward()
         optimizer.step()
         optimizer.zero_grad()

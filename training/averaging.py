@@ -12,15 +12,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from networks.compact_audio import grown
 from training.fitting import save_checkpoint
 
 State = Mapping[str, Tensor]
 
 
 def averaged(new: State, old: State, share: float) -> dict[str, Tensor]:
-    """`share` (0 to 1) of the weights `new` and the rest of `old`, float16. Raises ValueError if they do not match."""
-    if new.keys() != old.keys() or any(new[name].shape != old[name].shape for name in new):
-        raise ValueError("these are not weights of the same network")
+    """`share` (0 to 1) of the weights `new` and the rest of `old`, which may be a smaller network's, float16.
+
+    Raises ValueError if they do not match.
+    """
+    old = grown(old, new)
     return {name: torch.lerp(old[name].float(), weight.float(), share).half() for name, weight in new.items()}
 
 

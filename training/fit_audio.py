@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from engines.expression import LIP_NAMES
 from networks.audio2exp import HISTORY, LOOKAHEAD_FRAMES, Audio2Exp, Head, bias_from_logits, loss_with_logits
-from networks.compact_audio import CompactAudio
+from networks.compact_audio import CompactAudio, LogMel, grown
 from training.fitting import save_checkpoint
 from training.speech.batches import HISTORY_FRAMES, RESTING, Batch, draw
 from training.speech.dataset import Speech
@@ -70,6 +72,35 @@ class AudioModel(nn.Module):
         self.phones = nn.Linear(self.features.width, len(SYMBOLS))
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A `Batch` as the network hears it: `mel` float32 ``(B, bands, frames * 4)`` with `lips` and `labels`."""
+
+    mel: Tensor
+    lips: Tensor
+    labels: Tensor
+
+
+class Lessons(Dataset[Lesson]):
+    """What every step learns from, by the number of the step."""
+
+    def __init__(self, shards: list[Speech], seed: int, items: int, frames: int) -> None:
+        self._shards, self._seed, self._items, self._frames = shards, seed, items, frames
+        self._spectrum = LogMel()
+
+    def __getitem__(self, step: int) -> Lesson:
+        rng = np.random.default_rng([self._seed, step])
+        return prepared(rng, draw(rng, self._shards, self._items, self._frames), self._spectrum)
+
+
+@torch.no_grad()
+def prepared(rng: np.random.Generator, batch: Batch, spectrum: LogMel) -> Lesson:
+    """The spectra of a batch, disguised."""
+    mel, _ = spectrum(torch.from_numpy(batch.pcm), spectrum.start(len(batch.pcm)))
+    mel = disguised(rng, mel, spectrum.centres.numpy(), batch.labels[:, 2 * HISTORY_FRAMES :])
+    return Lesson(mel, torch.from_numpy(batch.lips), torch.from_numpy(batch.labels))
+
+
 def load_model(checkpoint: Path) -> tuple[AudioModel, dict[str, Any]]:
     """The networks of a checkpoint, ready to evaluate, and the record of its training."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -85,13 +116,9 @@ def calibrate(model: AudioModel) -> None:
 
 
 def begin_from(model: AudioModel, checkpoint: Path) -> None:
-    """Take over the weights of a shallower network too: blocks that it lacks begin as the identity."""
+    """Take over the weights of a smaller network too: what it lacks says nothing at first."""
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
-    absent = model.load_state_dict(weights, strict=False).missing_keys
-    with torch.no_grad():
-        for name in absent:
-            if name.endswith("narrow.weight"):
-                model.get_parameter(name).zero_()
+    model.load_state_dict(grown(weights, model.state_dict()))
 
 
 def histories(lips: Tensor) -> Tensor:
@@ -122,21 +149,17 @@ def closure_loss(close: Tensor, wanted: Tensor, alike: Tensor) -> Tensor:
     return 10 * missed.mean() + 2.5 * false.mean()
 
 
-def losses(model: AudioModel, batch: Batch, progress: float, *, heads_only: bool = False) -> dict[str, Tensor]:
-    """The losses named in `LOSS_WEIGHTS` of a batch; `progress` (0 to 1) leads from taught to own histories.
+def losses(model: AudioModel, lesson: Lesson, progress: float, *, heads_only: bool = False) -> dict[str, Tensor]:
+    """The losses named in `LOSS_WEIGHTS` of a lesson; `progress` (0 to 1) leads from taught to own histories.
 
     With `heads_only` the features stay as they are.
     """
-    pcm, lips, labels = (torch.from_numpy(array) for array in (batch.pcm, batch.lips, batch.labels))
-    alike = _ALIKE[labels].reshape(len(labels), -1, 2).amax(dim=2)
+    lips, labels, items = lesson.lips, lesson.labels, len(lesson.lips)
+    alike = _ALIKE[labels].reshape(items, -1, 2).amax(dim=2)
     with torch.set_grad_enabled(not heads_only):
-        samples, *state = model.features.start(len(pcm))
-        spectrum = model.features.spectrum
-        rng = np.random.default_rng(int(torch.randint(2**31, ())))
-        sounds = batch.labels[:, 2 * HISTORY_FRAMES :]
-        mel = disguised(rng, spectrum(pcm, samples)[0], spectrum.centres.numpy(), sounds)
-        features = model.features.encode(mel, *state)[0]
-    pairs = features.reshape(len(pcm), -1, 2 * features.shape[-1])
+        _, *state = model.features.start(items)
+        features = model.features.encode(lesson.mel, *state)[0]
+    pairs = features.reshape(items, -1, 2 * features.shape[-1])
     frames = pairs.shape[1]
     weights = torch.tensor([CHANNEL_WEIGHTS.get(name, 1.0) for name in LIP_NAMES])
     peaks = torch.tensor([1.5 * (name in PEAK_CHANNELS) for name in LIP_NAMES])
@@ -148,9 +171,9 @@ def losses(model: AudioModel, batch: Batch, progress: float, *, heads_only: bool
         heard = head.hear(pairs)
         with torch.no_grad():
             first = spoken(head, heard)
-            own = torch.rand(len(pcm), frames, 1) < own_share
+            own = torch.rand(items, frames, 1) < own_share
             past = histories(torch.where(own, first, wanted + 0.05 * torch.randn_like(wanted)))
-            lost = torch.rand(len(pcm), 1, 1)  # a history that is missing or nonsense must not matter much
+            lost = torch.rand(items, 1, 1)  # a history that is missing or nonsense must not matter much
             past = past * (lost > 0.3) + (lost <= 0.15) * 0.5 * torch.rand_like(past)
         logits = head.speak(heard, past).float()[:, SKIPPED_FRAMES:]
         target = wanted[:, SKIPPED_FRAMES:]
@@ -184,7 +207,7 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
     """Train up to `options.steps`, continuing from `run`/checkpoint.pt; the losses go to `run`/log.jsonl."""
     torch.manual_seed(options.seed)
     model = AudioModel()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01, fused=True)
     record: dict[str, Any] = {
         "seed": options.seed, "step": 0, "steps": options.steps, "seconds": 0.0, "items": options.items,
         "frames": options.frames, "bfloat16": options.bfloat16, "rate": options.rate,
@@ -205,8 +228,15 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
         mean.load_state_dict(model.state_dict())
     average: dict[str, float] = {}
     started = time.monotonic() - record["seconds"]
-    for step in (bar := tqdm(range(record["step"], options.steps), initial=record["step"], total=options.steps)):
-        batch = draw(np.random.default_rng([options.seed, step]), shards, options.items, options.frames)
+    steps = range(record["step"], options.steps)
+    lessons = DataLoader(
+        Lessons(shards, options.seed, options.items, options.frames),
+        batch_size=None,
+        sampler=steps,
+        num_workers=options.workers,
+    )
+    bar = tqdm(zip(steps, lessons, strict=True), initial=record["step"], total=options.steps)
+    for step, lesson in bar:
         torch.manual_seed(options.seed * 1_000_003 + step)
         heads_only = 0 < options.heads_from <= step
         for group in optimizer.param_groups:
@@ -217,7 +247,7 @@ def fit(shards: list[Speech], run: Path, options: argparse.Namespace) -> None:
         model.train()
         model.features.train(not heads_only)  # what the heads hear at last is what they will hear
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-            parts = losses(model, batch, step / options.steps, heads_only=heads_only)
+            parts = losses(model, lesson, step / options.steps, heads_only=heads_only)
         loss = sum((LOSS_WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(()))
         optimizer.zero_grad()
         loss.backward()
@@ -252,6 +282,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=8, help="crops in a batch")
     parser.add_argument("--frames", type=int, default=80, help="length of a crop in frames of 40 ms")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches, or 0")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision: faster where the CPU has it")
     options = parser.parse_args()
