@@ -69,14 +69,14 @@ class Atlas:
 @dataclass(frozen=True)
 class Plate:
     """A picture, RGB uint8 (N, N, 3), in which the figure stays where it is and need not be told from the wall: what
-    is looked up is found in it, and nowhere else."""
+    is looked up is found in it, and nowhere else, so that a place names no picture."""
 
     backdrop: NDArray[np.uint8]
 
     @cached_property
     def figure(self) -> NDArray[np.uint8]:
-        """As that of an `Atlas`."""
-        return np.tile(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), (3, 1, 1))
+        """All of it, uint8 (N, N, 4)."""
+        return np.asarray(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), np.uint8)
 
 
 def widen(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:

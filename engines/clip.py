@@ -7,7 +7,6 @@ memory: files are mapped and read where a frame needs them.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -17,24 +16,16 @@ from numpy.typing import NDArray
 from engines.controls import Controls
 from engines.drive import Drive
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_SIZE, FloatArray
-from engines.face_geometry import Interior, SourceGeometry
-from engines.flow import SourceView, glimpse
+from engines.face_geometry import Interior
+from engines.frame_geometry import FrameGeometry
 from engines.head_bend import OPENING
 from engines.head_mesh import Camera, HeadMesh, Part
-from engines.media import FRAME_SIZE, FRAME_TICKS, HeadPose, Motion
+from engines.media import FRAME_TICKS, HeadPose, Motion
 from engines.pictures import from_jpeg
 
 _LIDS: Final = [EXPRESSION_INDEX["eyeBlinkLeft"], EXPRESSION_INDEX["eyeBlinkRight"]]
 _STILL: Final = Drive(np.zeros(EXPRESSION_SIZE), np.zeros(2), (0.0, 0.0), HeadPose())
 """What the clip does itself, the idle model leaves alone."""
-
-
-class FrameGeometry(SourceGeometry):
-    """A head as one frame of a clip shows it, which is drawn once: nothing is found out beforehand."""
-
-    @cached_property
-    def view(self) -> SourceView:
-        return glimpse(self.points, self.mesh.triangles, self.mesh.parts, FRAME_SIZE)
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,12 @@ class SourceGeometry:
         """Keypoints (K, 3) of the source; see `FaceGeometry.keypoints`."""
         return self.select_keypoints(self.points)
 
+    def trace(self, points: FloatArray, *windows: Window) -> tuple[Raster, Flow]:
+        """Draw the head with its vertices at `points` (V, 3), as projected, and find all of it in the source. A raster
+        that leaves out what has not moved shows the `windows` nevertheless."""
+        raster = rasterize(points, self.mesh.triangles, Window.whole(FRAME_SIZE))
+        return raster, flow_to_source(raster, self.mesh.triangles, self.mesh.parts, self.view)
+
     def select_keypoints(self, points: FloatArray) -> FloatArray:
         """Keypoints of projected vertices, with the depth centred on the face and scaled to a few tenths."""
         distance = np.linalg.norm(np.subtract(self.camera.at, self.camera.eye))
@@ -103,10 +109,8 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     mesh = source.mesh
     points = source.camera.project(mesh.pose(motion))
     keypoints = source.select_keypoints(points)
-    raster = rasterize(points, mesh.triangles, Window.whole(FRAME_SIZE))
-    flow = flow_to_source(raster, mesh.triangles, mesh.parts, source.view)
-
     mouth, eyes = (_window(keypoints, *group) for group in ((LIPS, *MOUTH_WINDOW), (LIDS, *EYES_WINDOW)))
+    raster, flow = source.trace(points, mouth, eyes)
     eyes_maps = np.empty((*EYES_WINDOW, 2), np.float32)
     eyes_maps[..., 0] = eyes.cut(flow.seen) > 0
     eyes_maps[..., 1] = raster.parts(mesh.parts, eyes) == Part.EYE
@@ -126,7 +130,7 @@ def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: i
 def _mouth_maps(source: SourceGeometry, raster: Raster, seen: NDArray[np.uint8], window: Window) -> FloatArray:
     maps = np.zeros((*MOUTH_WINDOW, 6), np.float32)
     maps[..., 0] = window.cut(seen) > 0
-    mesh, interior = source.mesh, source.interior
+    mesh, interior, window = source.mesh, source.interior, window.within(raster.window)
     _draw_interior(
         window.cut(raster.triangle), window.left, window.top, raster.pixels, mesh.triangles, mesh.parts,
         interior.uv, interior.texture, maps,

@@ -78,15 +78,16 @@ class Flow:
 
 def view_source(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], size: int) -> SourceView:
     """The mesh in the source picture, its vertices `points` (V, 3) as projected there."""
-    view = glimpse(points, triangles, parts, size)
+    view = glimpse(points, triangles, parts, Window.whole(size))
     sight = np.zeros((2, len(triangles)), np.uint8)
     _see(view.pixels, triangles, parts, view.foreign, view.depth, sight)
     return replace(view, sight=sight)
 
 
-def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], size: int) -> SourceView:
-    """The same for a source that is drawn once: which triangles it saw is found out where they are drawn."""
-    raster = rasterize(points, triangles, Window.whole(size))
+def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], window: Window) -> SourceView:
+    """The same in a square `window`, for a source that is drawn once: which triangles it saw is found out where they
+    are drawn."""
+    raster = rasterize(points, triangles, window)
     covered = raster.covered()
     skin = (raster.parts(parts) < Part.HAIR).astype(np.uint8)
     around, beside = np.ones((5, 5), np.uint8), np.ones((3, 3), np.uint8)
@@ -99,7 +100,7 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
 
 
 def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
-    """Flow of the whole picture.
+    """Flow of what the raster shows: a square of as many whole cells as there are.
 
     Beside the mesh the flow of its rim goes on, for stray hair follows the head; everywhere else the backdrop shows.
     """
@@ -114,15 +115,24 @@ def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[
         raster.pixels, triangles, parts, raster.triangle, source.pixels, source.foreign, source.depth, source.sight,
         planes, manners, soft, place, cover, seen,
     )  # fmt: skip
-    weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
-    _gather(raster.triangle, place, seen, weighted)
-    distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
-    fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
-    extended = (_push_pull(weighted * np.float32(1 / 16)) * fade).astype(np.float32)
     steps = np.full((4, size + 2, size + 2), _FAR, np.uint8)
     steps[:, 1:-1, 1:-1] *= 1 - covered
     _extend(beside, steps, soft, source.inner, source.skin, place, cover)
-    return Flow(place, cover, seen, extended * np.float32(2 / size))
+    return Flow(place, cover, seen, _coarse(raster, place, seen))
+
+
+def _coarse(raster: Raster, place: NDArray[np.uint32], seen: NDArray[np.uint8]) -> FloatArray:
+    """`Flow.coarse` of the whole picture: beyond the raster nothing moves."""
+    window, cell = raster.window, round(2 * raster.window.scale) // EXTENSION_SIZE
+    shown = np.zeros((window.height // cell, window.width // cell, 3), np.float32)
+    _gather(raster.triangle, place, seen, shown)
+    weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
+    weighted[..., 2] = 1
+    row, column = window.top // cell, window.left // cell
+    weighted[row : row + shown.shape[0], column : column + shown.shape[1]] = shown * np.float32(1 / 16)
+    distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
+    return np.asarray(_push_pull(weighted) * fade / np.float32(window.scale), np.float32)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

@@ -1,6 +1,6 @@
 """Z-buffering a projected mesh: which triangle shows at each pixel, and what its corners say there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numba
@@ -31,6 +31,10 @@ class Window:
         """The whole picture at `size` x `size`."""
         return cls(size / 2, 0, 0, size, size)
 
+    def within(self, outer: "Window") -> "Window":
+        """The same for whoever has only what `outer` shows."""
+        return replace(self, left=self.left - outer.left, top=self.top - outer.top)
+
     def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
         """The part of `picture` that the window shows: a view, to read or to write."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
@@ -44,9 +48,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Raster:
-    """What shows at each pixel of a window: `triangle` int32 (height, width), -1 where none does, and `depth` float32
+    """What shows at each pixel of a `window`: `triangle` int32 (height, width), -1 where none does, and `depth` float32
     (height, width) in dm, infinite where nothing is; `pixels` float32 (V, 3) are the vertices that were drawn."""
 
+    window: Window
     pixels: FloatArray
     triangle: NDArray[np.int32]
     depth: FloatArray
@@ -62,8 +67,8 @@ class Raster:
         return values
 
     def parts(self, parts: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.uint8]:
-        """`Part` of every pixel of `window`, uint8 (height, width), or `NO_PART`, from the triangles' `parts` (T,)."""
-        nearest = window.cut(self.triangle) if window else self.triangle
+        """`Part` of every pixel or of a `window`'s, uint8 (height, width), or `NO_PART`; `parts` (T,) are the triangles'."""
+        nearest = window.within(self.window).cut(self.triangle) if window else self.triangle
         return np.where(nearest == _NOTHING, NO_PART, parts[nearest]).astype(np.uint8)
 
 
@@ -73,7 +78,7 @@ def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) 
     depth = np.full((window.height, window.width), np.inf, np.float32)
     nearest = np.full((window.height, window.width), _NOTHING, np.int32)
     _rasterize(pixels, triangles, nearest, depth)
-    return Raster(pixels, nearest, depth)
+    return Raster(window, pixels, nearest, depth)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

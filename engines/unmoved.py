@@ -1,43 +1,59 @@
 """What of a clip's frame stays as the camera saw it: all that the motion leaves where it is."""
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import FloatArray
-from engines.flow import Flow
+from engines.flow import EXTENSION_SIZE, Flow
 from engines.media import FRAME_SIZE
 
 STAYS, MOVES = 0.15, 0.75
 """Pixels by which a place may move and still be the frame's own, and from which on it is all the painter's."""
 ASTRAY: Final = 80
 """Pixels that no face moves: triangles seen from their edge do not know where they were."""
-_PLACE: Final = np.uint32((1 << 14) - 1)
+_CELL: Final = FRAME_SIZE // EXTENSION_SIZE
+_PLACE: Final = (1 << 14) - 1
 
 
 def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
     """`painted` where something moved, else the `frame`, all of them RGB uint8 (512, 512, 3)."""
-    share = moved(flow)
-    left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
-    part = slice(top, top + height), slice(left, left + width)
-    share = share[part] * ~_astray(flow.place[part], left, top)
-    kept, below = frame.copy(), frame[part].astype(np.float32)
-    kept[part] = below + (painted[part] - below) * share[..., None] + np.float32(0.5)
+    kept, cells = frame.copy(), moved(flow)
+    left, top, width, height = cv2.boundingRect((cells > 0).astype(np.uint8))
+    if width:
+        left, top = max(left - 1, 0), max(top - 1, 0)  # shares pass evenly from cell to cell
+        some = cells[top : top + height + 2, left : left + width + 2]
+        share = cv2.resize(some, None, fx=_CELL, fy=_CELL, interpolation=cv2.INTER_LINEAR)
+        _lay(painted, share, flow.place, flow.cover, top * _CELL, left * _CELL, kept)
     return kept
 
 
 def moved(flow: Flow) -> FloatArray:
-    """How much of each pixel is the painter's, float32 (512, 512), from 0 to 1."""
+    """How much of each cell of 8 x 8 pixels is the painter's, float32 (64, 64), from 0 to 1."""
     away = np.hypot(flow.coarse[..., 0], flow.coarse[..., 1]) * np.float32(FRAME_SIZE / 2)
     share = np.clip((away - np.float32(STAYS)) / np.float32(MOVES - STAYS), 0, 1)
-    share = cv2.blur(cv2.dilate(share, np.ones((3, 3), np.uint8)), (3, 3))
-    return np.asarray(cv2.resize(share, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.blur(cv2.dilate(share, np.ones((3, 3), np.uint8)), (3, 3)), np.float32)
 
 
-def _astray(place: NDArray[np.uint32], left: int, top: int) -> NDArray[np.bool_]:
-    """Where a part of `Flow.place`, beginning at (left, top), points too far away to be true."""
-    y, x = np.ogrid[top : top + place.shape[0], left : left + place.shape[1]]
-    column, row = ((part & _PLACE).astype(np.int32) >> 5 for part in (place, place >> np.uint32(14)))
-    return (np.abs(column - x) > ASTRAY) | (np.abs(row - y) > ASTRAY)
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _lay(painted: Any, share: Any, place: Any, cover: Any, top: int, left: int, kept: Any) -> None:
+    """Lay a `share` of what is painted, from row `top` and column `left` on, over what is kept."""
+    for y in range(share.shape[0]):
+        row = top + y
+        for x in range(share.shape[1]):
+            column, part = left + x, share[y, x]
+            if part == 0 or (cover[row, column] and _astray(place[row, column], row, column)):
+                continue
+            for c in range(3):
+                below = np.float32(kept[row, column, c])
+                kept[row, column, c] = np.uint8(below + (painted[row, column, c] - below) * part + np.float32(0.5))
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _astray(place: Any, row: int, column: int) -> bool:
+    """Whether a place of `Flow` is too far away to be true."""
+    down, across = np.int64(place >> 14 & _PLACE) - 32 * row, np.int64(place & _PLACE) - 32 * column
+    return max(abs(down), abs(across)) > 32 * ASTRAY
