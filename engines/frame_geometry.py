@@ -40,10 +40,11 @@ class FrameGeometry(SourceGeometry):
         box = np.array([np.inf, np.inf, -np.inf, -np.inf], np.float32)
         _reach(self.points, points, np.float32(STILL * 2 / FRAME_SIZE), box)
         box = (box + 1) * np.float32(FRAME_SIZE / 2)
-        corners = [box[:2] - MARGIN, box[2:] + MARGIN] if box[2] >= box[0] else []
+        first, last = box[:2] - MARGIN, box[2:] + MARGIN
         for window in windows:
-            corners += [(window.left, window.top), (window.left + window.width, window.top + window.height)]
-        first, last = np.min(corners, axis=0).clip(0, None), np.max(corners, axis=0).clip(None, FRAME_SIZE)
+            first = np.minimum(first, (window.left, window.top))
+            last = np.maximum(last, (window.left + window.width, window.top + window.height))
+        first, last = first.clip(0, None), last.clip(None, FRAME_SIZE)
         start, end = first // CELL, -(-last // CELL)
         side = int((end - start).max())
         left, top = (int(at) * CELL for at in np.minimum(start, EXTENSION_SIZE - side))

@@ -67,7 +67,8 @@ class Raster:
         return values
 
     def parts(self, parts: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.uint8]:
-        """`Part` of every pixel or of a `window`'s, uint8 (height, width), or `NO_PART`; `parts` (T,) are the triangles'."""
+        """`Part` of every pixel, or of those of a `window`, uint8 (height, width), or `NO_PART`; `parts` (T,) are the
+        triangles'."""
         nearest = window.within(self.window).cut(self.triangle) if window else self.triangle
         return np.where(nearest == _NOTHING, NO_PART, parts[nearest]).astype(np.uint8)
 

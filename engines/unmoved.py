@@ -53,7 +53,7 @@ def _lay(painted: Any, share: Any, place: Any, cover: Any, top: int, left: int, 
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _astray(place: Any, row: int, column: int) -> bool:
+def _astray(place: Any, row: int, column: int) -> Any:
     """Whether a place of `Flow` is too far away to be true."""
     down, across = np.int64(place >> 14 & _PLACE) - 32 * row, np.int64(place & _PLACE) - 32 * column
     return max(abs(down), abs(across)) > 32 * ASTRAY
