@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.avatar import Avatar
+from engines.expression import FloatArray
 from engines.media import Motion
 
 
@@ -21,11 +22,20 @@ class Sources(Protocol):
         """The same at a media time, where the avatar has a clip."""
 
 
+@dataclass(frozen=True)
+class Painting:
+    """A `picture`, RGB uint8 (512, 512, 3). Much of it may be a clip's own frame: `new` float32 (64, 64) then says of
+    each cell of 8 x 8 pixels how much is not, from 0 to 1."""
+
+    picture: NDArray[np.uint8]
+    new: FloatArray | None = None
+
+
 class Renderer(Protocol):
     """Draws for one thread at a time."""
 
-    def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
-        """RGB picture, uint8 (512, 512, 3)."""
+    def paint(self, source: Any, motion: Motion) -> Painting:
+        """The picture of a motion."""
 
     def step(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (768, 512)."""

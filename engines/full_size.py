@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.backend import Backend
 from engines.control_talk import ControlTalkLips
-from engines.drawing import Drawing
+from engines.drawing import Drawing, Painting
 from engines.expression import FloatArray
 from engines.expression_transfer import Draw, ExpressionTransfer, poses_to_show
 from engines.keypoint_face import Faces
@@ -79,7 +79,7 @@ def family_transfer(
 
 def _actor(drawing: Drawing, avatar: Avatar) -> Draw:
     source, renderer = drawing.sources.get(avatar), drawing.open()
-    return lambda motion: renderer.render(source, motion)
+    return lambda motion: renderer.paint(source, motion).picture
 
 
 class Step(Protocol):
@@ -142,9 +142,9 @@ class Easel:
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
 
-    def render(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
-        """RGB picture, uint8 (512, 512, 3)."""
-        return np.asarray(cv2.cvtColor(self.step(source, motion), cv2.COLOR_YUV2RGB_I420), np.uint8)
+    def paint(self, source: KeypointSource, motion: Motion) -> Painting:
+        """The picture of a motion."""
+        return Painting(np.asarray(cv2.cvtColor(self.step(source, motion), cv2.COLOR_YUV2RGB_I420), np.uint8))
 
     def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (768, 512)."""

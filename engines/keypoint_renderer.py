@@ -18,6 +18,7 @@ from engines.avatar import Avatar
 from engines.backend import Backend, Network
 from engines.clip import ClipFrame
 from engines.control_talk import ControlTalkLips, without_speech
+from engines.drawing import Painting
 from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
 from engines.keypoint_face import Faces, FaceVid2VidFaces, KeypointFace, LivePortraitFaces
@@ -150,6 +151,10 @@ class KeypointRenderer:
         driving, here = self.drive(source, motion)[None], source.keypoints[None]
         warped = self._warping.run({"volume": source.volume, "driving": driving, "source": here})
         return large(self._generator.run({"features": warped["features"]})["picture"][0])
+
+    def paint(self, source: KeypointSource, motion: Motion) -> Painting:
+        """The same, of which nothing is as it was."""
+        return Painting(self.render(source, motion))
 
     def step(self, source: KeypointSource, motion: Motion) -> NDArray[np.uint8]:
         """The same as I420 planes, uint8 (768, 512)."""

@@ -15,12 +15,11 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.controls import Controls
-from engines.drawing import Drawing
+from engines.drawing import Drawing, Painting
 from engines.drive import UNDRIVEN, Drive
 from engines.ears import Ears, OwnEars
 from engines.expression import FloatArray
@@ -137,17 +136,17 @@ class Pipeline:
     def draw(self, moved: MotionFrame) -> VideoFrame:
         """The picture of a motion."""
         if self.scene is not None:
-            return self.show(self._renderer.render(self.source(moved), moved.motion), moved)
+            return self.show(self._renderer.paint(self.source(moved), moved.motion), moved)
         planes = self._renderer.step(self.source(moved), moved.motion)
         return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
-    def show(self, picture: NDArray[np.uint8], moved: MotionFrame) -> VideoFrame:
-        """The frame of an RGB picture, uint8 (512, 512, 3), within the scene if there is one."""
+    def show(self, painting: Painting, moved: MotionFrame) -> VideoFrame:
+        """The frame of a picture, within the scene if there is one."""
         scene = self.surroundings(moved)
         if scene is not None:
-            planes = scene.step(picture)
+            planes = scene.step(painting.picture, painting.new)
         else:
-            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            planes = np.asarray(cv2.cvtColor(painting.picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
         return VideoFrame(planes, moved.media_time, moved.epoch, moved.motion)
 
     def interrupt(self, epoch: int) -> None:

@@ -19,6 +19,7 @@ from engines.atlas import Atlas, Plate
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.clip import ClipFrame
+from engines.drawing import Painting
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.lids import smooth_lids
@@ -80,11 +81,11 @@ class Sketch:
         inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}
         return cls(warped, geometry, inputs, source.atlas.backdrop if isinstance(source.atlas, Plate) else None)
 
-    def painted(self, layers: Mapping[str, FloatArray]) -> NDArray[np.uint8]:
-        """RGB picture, uint8 (512, 512, 3), of the painter's `layers` (1, h, w, 16)."""
+    def painted(self, layers: Mapping[str, FloatArray]) -> Painting:
+        """The picture of the painter's `layers` (1, h, w, 16)."""
         picture = compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
         smooth_lids(picture, self.geometry)
-        return picture if self.filmed is None else keep_unmoved(self.filmed, picture, self.geometry.flow)
+        return Painting(picture) if self.filmed is None else keep_unmoved(self.filmed, picture, self.geometry.flow)
 
 
 class Renderer:
@@ -93,10 +94,14 @@ class Renderer:
     def __init__(self, backend: Backend, weights: Path) -> None:
         self._painter = backend.load(weights / PAINTER)
 
-    def render(self, source: Source, motion: Motion) -> NDArray[np.uint8]:
-        """RGB picture, uint8 (512, 512, 3)."""
+    def paint(self, source: Source, motion: Motion) -> Painting:
+        """The picture of a motion."""
         sketch = Sketch.of(source, motion)
         return sketch.painted(self._painter.run(sketch.inputs))
+
+    def render(self, source: Source, motion: Motion) -> NDArray[np.uint8]:
+        """The same by itself: RGB, uint8 (512, 512, 3)."""
+        return self.paint(source, motion).picture
 
     def step(self, source: Source, motion: Motion) -> NDArray[np.uint8]:
         """One frame as I420 planes, uint8 (768, 512)."""

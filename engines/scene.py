@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.clip import Clip, Reel, turning
+from engines.expression import FloatArray
+from engines.flow import EXTENSION_SIZE
 from engines.landmarks import Crop
 from engines.media import FRAME_SIZE
 
@@ -39,6 +41,17 @@ class Patch:
     samples: int
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What of the photo is painted over: `rows` and `columns` of it; `matrix` float64 (2, 3) from its pixels to the
+    picture's, which was made smaller if need be; `share` of the picture in each of them, uint16 (h, w), in 256ths."""
+
+    rows: slice
+    columns: slice
+    matrix: NDArray[np.float64]
+    share: NDArray[np.uint16]
+
+
 class Scene:
     """A photo, uint8 RGB (h, w, 3) with even sides, and the `square` of it that the avatar's picture shows.
 
@@ -49,14 +62,11 @@ class Scene:
         height, width = photo.shape[0] // 2 * 2, photo.shape[1] // 2 * 2
         self._photo = np.ascontiguousarray(photo[:height, :width])
         self._planes = cv2.cvtColor(self._photo, cv2.COLOR_RGB2YUV_I420)
-        corners = square.to_picture(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32))
-        left, top = np.clip(np.floor(corners.min(0) / 2) * 2, 0, (width, height)).astype(int)
-        right, bottom = np.clip(np.ceil(corners.max(0) / 2) * 2, 0, (width, height)).astype(int)
-        self._rows, self._columns = slice(top, bottom), slice(left, right)
-        self._shrink = square.side / FRAME_SIZE if square.side < ENOUGH * FRAME_SIZE else 1.0
-        self._matrix = square.pixel_matrix(round(FRAME_SIZE * self._shrink), left, top)
-        samples = math.ceil(1 / self._shrink)
-        self.patch = Patch(self._photo[top:bottom, left:right], square.pixel_matrix(FRAME_SIZE, left, top), samples)
+        self._square = square
+        self._laid_size = round(square.side) if square.side < ENOUGH * FRAME_SIZE else FRAME_SIZE
+        self._rows, self._columns = self._within(-1, -1, 1, 1)
+        matrix = square.pixel_matrix(FRAME_SIZE, self._columns.start, self._rows.start)
+        self.patch = Patch(self._photo[self._rows, self._columns], matrix, math.ceil(FRAME_SIZE / self._laid_size))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,44 +97,72 @@ class Scene:
     def paste(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The photo with the avatar's `picture`, uint8 RGB (512, 512, 3), in its place: uint8 RGB (h, w, 3)."""
         whole = self._photo.copy()
-        whole[self._rows, self._columns] = self._region(picture)
+        whole[self._rows, self._columns] = self._region(picture, self._all)
         return whole
 
-    def step(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The same as I420 planes, uint8 (h * 3 / 2, w); only the square is converted."""
-        return self.around(np.asarray(cv2.cvtColor(self._region(picture), cv2.COLOR_RGB2YUV_I420), np.uint8))
+    def step(self, picture: NDArray[np.uint8], new: FloatArray | None = None) -> NDArray[np.uint8]:
+        """The same as I420 planes, uint8 (h * 3 / 2, w); only what changes is converted: the square, or what is `new`
+        of the picture (see `engines.drawing.Painting`)."""
+        part = self._all if new is None else self._some(new)
+        if part is None:
+            return self._planes.copy()
+        region = np.asarray(cv2.cvtColor(self._region(picture, part), cv2.COLOR_RGB2YUV_I420), np.uint8)
+        return self._around(region, part.rows, part.columns)
 
     def around(self, region: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same once the picture is laid into the `patch`, whose I420 planes `region` is."""
-        width, height = self.size
-        planes = self._planes.copy()
-        rows, columns = region.shape[0] * 2 // 3, region.shape[1]
-        planes[self._rows, self._columns] = region[:rows]
-        chroma = planes[height:].reshape(2, height // 2, width // 2)
-        top, left = self._rows.start // 2, self._columns.start // 2
-        chroma[:, top : top + rows // 2, left : left + columns // 2] = region[rows:].reshape(2, rows // 2, columns // 2)
+        return self._around(region, self._rows, self._columns)
+
+    def _around(self, region: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
+        planes, height = self._planes.copy(), self.size[1]
+        luma = rows.stop - rows.start
+        planes[rows, columns] = region[:luma]
+        chroma = planes[height:].reshape(2, height // 2, -1)
+        halved = (slice(part.start // 2, part.stop // 2) for part in (rows, columns))
+        chroma[:, *halved] = region[luma:].reshape(2, luma // 2, -1)
         return planes
 
-    def _region(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if self._shrink < 1:
-            size = round(FRAME_SIZE * self._shrink)
-            picture = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-        region = self._photo[self._rows, self._columns]
+    def _region(self, picture: NDArray[np.uint8], part: _Part) -> NDArray[np.uint8]:
+        if self._laid_size < FRAME_SIZE:
+            size = self._laid_size, self._laid_size
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        region = self._photo[part.rows, part.columns]
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        laid = cv2.warpAffine(picture, self._matrix, region.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        laid = cv2.warpAffine(picture, part.matrix, region.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
         blended = np.empty_like(region)
-        _blend(region, laid, self._share, blended)
+        _blend(region, laid, part.share, blended)
         return blended
 
     @cached_property
-    def _share(self) -> NDArray[np.uint16]:
-        """The share of the avatar's picture in every pixel of the region, in 256ths."""
-        size = round(FRAME_SIZE * self._shrink)
-        share = cv2.resize(_SHARE, (size, size), interpolation=cv2.INTER_AREA)
-        shape = self._photo[self._rows, self._columns].shape[1::-1]
+    def _all(self) -> _Part:
+        """All that the picture shows."""
+        share = cv2.resize(_SHARE, (self._laid_size, self._laid_size), interpolation=cv2.INTER_AREA)
+        return self._part(self._rows, self._columns, np.asarray(share, np.uint8))
+
+    def _some(self, new: FloatArray) -> _Part | None:
+        """What of it is `new`, and passes into the photo beside that. None if nothing is."""
+        wide = cv2.dilate((new > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        left, top, width, height = cv2.boundingRect(wide)
+        if width == 0:
+            return None
+        edges = np.array([left - 1, top - 1, left + width + 1, top + height + 1]) * (2 / EXTENSION_SIZE) - 1
+        return self._part(*self._within(*edges.clip(-1, 1)), wide * _COARSE_SHARE)
+
+    def _within(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
+        """Rows and columns of the photo, from even ones to even ones, around a rectangle in [-1, 1] of the square."""
+        corners = self._square.to_picture(np.array([[x, y] for x in (left, right) for y in (top, bottom)], np.float32))
+        first = np.clip(np.floor(corners.min(0) / 2) * 2, 0, self.size).astype(int)
+        last = np.clip(np.ceil(corners.max(0) / 2) * 2, 0, self.size).astype(int)
+        return slice(int(first[1]), int(last[1])), slice(int(first[0]), int(last[0]))
+
+    def _part(self, rows: slice, columns: slice, share: NDArray[np.uint8]) -> _Part:
+        """That of the photo; `share` (n, n), of 255, covers all of the square."""
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        laid = cv2.warpAffine(share, self._matrix, shape, flags=flags).astype(np.uint16)
-        return laid + (laid >> 7)
+        size = columns.stop - columns.start, rows.stop - rows.start
+        from_photo = self._square.pixel_matrix(share.shape[0], columns.start, rows.start)
+        laid = cv2.warpAffine(share, from_photo, size, flags=flags).astype(np.uint16)
+        matrix = self._square.pixel_matrix(self._laid_size, columns.start, rows.start)
+        return _Part(rows, columns, matrix, laid + (laid >> 7))
 
 
 class ClipScene(Scene):
@@ -162,6 +200,7 @@ def _share() -> NDArray[np.uint8]:
 
 
 _SHARE: Final = _share()
+_COARSE_SHARE: Final = np.asarray(cv2.resize(_SHARE, (EXTENSION_SIZE,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @numba.njit(nogil=True, cache=True)

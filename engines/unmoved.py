@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.drawing import Painting
 from engines.expression import FloatArray
 from engines.flow import EXTENSION_SIZE, Flow
 from engines.media import FRAME_SIZE
@@ -19,7 +20,7 @@ _CELL: Final = FRAME_SIZE // EXTENSION_SIZE
 _PLACE: Final = (1 << 14) - 1
 
 
-def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
+def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flow) -> Painting:
     """`painted` where something moved, else the `frame`, all of them RGB uint8 (512, 512, 3)."""
     kept, cells = frame.copy(), moved(flow)
     left, top, width, height = cv2.boundingRect((cells > 0).astype(np.uint8))
@@ -28,7 +29,7 @@ def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flo
         some = cells[top : top + height + 2, left : left + width + 2]
         share = cv2.resize(some, None, fx=_CELL, fy=_CELL, interpolation=cv2.INTER_LINEAR)
         _lay(painted, share, flow.place, flow.cover, top * _CELL, left * _CELL, kept)
-    return kept
+    return Painting(kept, cells)
 
 
 def moved(flow: Flow) -> FloatArray:

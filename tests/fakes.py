@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.controls import Controls
+from engines.drawing import Painting
 from engines.drive import UNDRIVEN, Drive
 from engines.expression import EXPRESSION_INDEX, rest_expression
 from engines.media import FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk, HeadPose, Motion, MotionFrame, VideoFrame
@@ -144,10 +145,11 @@ class NoPicture:
     def at(self, avatar: Any, media_time: int) -> None:
         return None
 
-    def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+    def paint(self, source: Any, motion: Motion) -> Painting:
         raise NotImplementedError
 
-    step = render
+    def step(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+        raise NotImplementedError
 
 
 assert FRAME_TICKS == 1920

@@ -79,7 +79,7 @@ def test_what_does_not_move_is_the_frame_itself_and_the_mouth_opens(avatar: Avat
     drawing = compact_drawing(OpenVinoBackend("f32"), WEIGHTS)
     renderer, media_time = drawing.open(), 20 * FRAME_TICKS
     source, picture = drawing.sources.at(avatar, media_time), frame(avatar, 20).picture.astype(int)
-    still, speaking = (renderer.render(source, motion).astype(int) for motion in (Motion(), jaw(0.6)))
+    still, speaking = (renderer.paint(source, motion).picture.astype(int) for motion in (Motion(), jaw(0.6)))
     assert np.abs(still - picture).mean() < 0.4
     changed = np.abs(speaking - picture).max(2) > 24
     rows, columns = np.nonzero(changed)
@@ -116,6 +116,19 @@ def test_the_face_goes_back_into_its_frame(avatar: Avatar) -> None:
     assert np.abs(one._photo.astype(int) - other._photo).mean() > 1
     whole = other.paste(frame(avatar, 15).picture)
     assert np.abs(whole.astype(int) - other._photo).mean() < 1.5
+
+
+def test_beside_the_face_a_scene_is_the_clip_itself(avatar: Avatar) -> None:
+    drawing, media_time = compact_drawing(OpenVinoBackend("f32"), WEIGHTS), 20 * FRAME_TICKS
+    painting = drawing.open().paint(drawing.sources.at(avatar, media_time), jaw(0.6))
+    scene = Scene.load(avatar.folder).at(media_time)
+    assert painting.new is not None
+    frame, planes = (np.asarray(each, int) for each in (scene._planes, scene.step(painting.picture, painting.new)))
+    changed = np.abs(planes - frame)[: scene.size[1]] > 0
+    assert 0.02 < changed.mean() < 0.3
+    assert np.abs(planes - scene.step(painting.picture))[: scene.size[1]].mean() < 1.5, (
+        "as if all of it were laid there"
+    )
 
 
 def test_points_of_a_clip_cannot_be_moved(maker: AvatarMaker, avatar: Avatar) -> None:

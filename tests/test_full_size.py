@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.clip import ClipFrame
-from engines.drawing import Drawing
+from engines.drawing import Drawing, Painting
 from engines.expression import FloatArray
 from engines.expression_transfer import ExpressionTransfer
 from engines.full_size import Gallery, family_transfer, full_size_drawing
@@ -163,9 +163,9 @@ def test_a_transfer_is_measured_once(drawing: Drawing, tmp_path: Path, monkeypat
     drawn: list[Motion] = []
 
     class Actor:
-        def render(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
+        def paint(self, source: Any, motion: Motion) -> Painting:
             drawn.append(motion)
-            return np.zeros((512, 512, 3), np.uint8)
+            return Painting(np.zeros((512, 512, 3), np.uint8))
 
         def step(self, source: Any, motion: Motion) -> NDArray[np.uint8]:
             raise NotImplementedError

@@ -43,6 +43,23 @@ def test_planes_are_those_of_the_whole_picture() -> None:
     assert np.array_equal(planes, scene.step(picture)), "a frame leaves nothing behind"
 
 
+@pytest.mark.parametrize("square", [SQUARE, Crop(320.0, 180.0, 700.0, -0.05)], ids=["inside", "larger than the photo"])
+def test_only_what_is_new_of_a_picture_goes_over_the_photo(square: Crop) -> None:
+    scene, picture = Scene(PHOTO, square), np.full((512, 512, 3), (200, 40, 90), np.uint8)
+    new = np.zeros((64, 64), np.float32)
+    untouched = cv2.cvtColor(np.ascontiguousarray(PHOTO[:360, :640]), cv2.COLOR_RGB2YUV_I420)
+    assert np.array_equal(scene.step(picture, new), untouched)
+    new[30:40, 20:32] = 0.4
+    planes, all_over = scene.step(picture, new)[:360], scene.step(picture)[:360]
+    y, x = np.mgrid[:360, :640].astype(np.float32)
+    cells = (square.to_crop(np.stack([x + 0.5, y + 0.5], -1)) + 1) * 32
+    away = np.maximum(np.abs(cells[..., 0] - 26) - 6, np.abs(cells[..., 1] - 35) - 5)
+    assert np.array_equal(planes[away < 0], all_over[away < 0]), "all of it where it is new"
+    assert np.array_equal(planes[away > 3], untouched[:360][away > 3])
+    beside = (away > 0) & (away < 2.5)
+    assert (planes[beside] != all_over[beside]).any() and (planes[beside] != untouched[:360][beside]).any()
+
+
 def test_an_avatar_without_a_photo_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoScene, match="made of photos"):
         Scene.load(tmp_path)
