@@ -90,6 +90,16 @@ class Place:
         return Place(self.left * scale, self.top * scale, self.scale * scale)
 
 
+@dataclass(frozen=True)
+class _Sitting:
+    """The `part` of a photo around a `face`, RGB uint8 (h, w, 3), its `place` in the photo, and what became of it."""
+
+    part: NDArray[np.uint8]
+    face: Face
+    place: Place
+    portrait: Portrait
+
+
 class AvatarMaker:
     """Makes at most `most` packs in `folder`, with networks of its own, loaded when first needed: for one thread at a
     time."""
@@ -124,8 +134,9 @@ class AvatarMaker:
             return self._create_moving(data, name)
         photo = read_picture(data)
         face, notes = choose_face(photo, self._finder)
+        sitting = self._sit(photo, face)
         with self._new(name) as (pack, name):
-            return self._write_new(pack, name, photo, face, notes)
+            return self._write_new(pack, name, photo, sitting, notes)
 
     def _create_moving(self, data: bytes, name: str) -> Made:
         """The best frame of a clip makes a portrait as a photo does; the clip goes with it."""
@@ -133,10 +144,11 @@ class AvatarMaker:
         best, notes = best_frame(fits), track.notes
         if talks(fits):
             notes = (*notes, "In the clip somebody speaks. One in which the person only listens would look better.")
+        photo = track.frame(best)
+        sitting, shots = self._sit(photo, track.face(best)), take_shots(track, fits, person)
         with self._new(name) as (pack, name):
-            write_clip(pack, track, take_shots(track, fits, person), person.mean.neutral)
-            made = self._write_new(pack, name, track.frame(best), track.face(best), notes)
-            return replace(made, points={})
+            write_clip(pack, track, shots, person.mean.neutral)
+            return replace(self._write_new(pack, name, photo, sitting, notes), points={})
 
     @contextmanager
     def _new(self, name: str) -> Iterator[tuple[Path, str]]:
@@ -152,12 +164,17 @@ class AvatarMaker:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
 
-    def _write_new(self, pack: Path, name: str, photo: NDArray[np.uint8], face: Face, notes: tuple[str, ...]) -> Made:
+    def _sit(self, photo: NDArray[np.uint8], face: Face) -> _Sitting:
+        """All that may be refused, before anything is written. Raises `NoPortrait`."""
         part, face, place = _around(photo, face)
-        portrait = make_portrait(part, face, self._basis)
-        place = _write_scene(pack, photo, place)
-        (pack / "photo.jpg").write_bytes(to_jpeg(part, 95))
-        made = self._write(pack, name, face, portrait, place, {}, notes)
+        return _Sitting(part, face, place, make_portrait(part, face, self._basis))
+
+    def _write_new(
+        self, pack: Path, name: str, photo: NDArray[np.uint8], sitting: _Sitting, notes: tuple[str, ...]
+    ) -> Made:
+        place = _write_scene(pack, photo, sitting.place)
+        (pack / "photo.jpg").write_bytes(to_jpeg(sitting.part, 95))
+        made = self._write(pack, name, sitting.face, sitting.portrait, place, {}, notes)
         return replace(made, id=pack.name.removeprefix("."))
 
     def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> Made:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engines import portrait_pack
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.clip import ClipFrame, Reel, turning
 from engines.controls import Controls
@@ -135,6 +136,21 @@ def test_points_of_a_clip_cannot_be_moved(maker: AvatarMaker, avatar: Avatar) ->
     assert maker.points(avatar.id).points == {}
     with pytest.raises(NoPortrait, match="cannot be moved"):
         maker.refit(avatar.id, {"chin": (0.5, 0.8)})
+
+
+def test_a_refused_clip_leaves_nothing_behind(
+    maker: AvatarMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        assert not list(tmp_path.iterdir()), "nothing is written before"
+        raise NoPortrait("eyes_hidden", "The eyes cannot be seen.")
+
+    monkeypatch.setattr(portrait_pack, "make_portrait", refuse)
+    strict = AvatarMaker(tmp_path)
+    strict.__dict__["_finder"] = maker._finder
+    with pytest.raises(NoPortrait, match="eyes"):
+        strict.create(mp4(filmed(52)), "Aunt Eva")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_broken_pack_is_told(avatar: Avatar, tmp_path: Path) -> None:
