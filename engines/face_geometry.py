@@ -19,7 +19,7 @@ from engines.flow import Flow, SourceView, flow_to_source, view_source
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
-from engines.raster import Raster, Window, barycentric, rasterize
+from engines.raster import Raster, Window, barycentric
 
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the networks see and paint of the whole picture."""
@@ -79,8 +79,7 @@ class SourceGeometry:
     def trace(self, points: FloatArray, *windows: Window) -> tuple[Raster, Flow]:
         """Draw the head with its vertices at `points` (V, 3), as projected, and find all of it in the source. A raster
         that leaves out what has not moved shows the `windows` nevertheless."""
-        raster = rasterize(points, self.mesh.triangles, Window.whole(FRAME_SIZE))
-        return raster, flow_to_source(raster, self.mesh.triangles, self.mesh.parts, self.view)
+        return flow_to_source(points, self.mesh.triangles, Window.whole(FRAME_SIZE), self.view)
 
     def select_keypoints(self, points: FloatArray) -> FloatArray:
         """Keypoints of projected vertices, with the depth centred on the face and scaled to a few tenths."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engines import atlas
 from engines.expression import FloatArray
 from engines.head_mesh import Part
-from engines.raster import Raster, Window, rasterize
+from engines.raster import NOWHERE, Raster, Window, barycentric, rasterize, trace
 
 EXTENSION_SIZE: Final = 64
 """Cells on a side of the smooth flow beyond the mesh."""
@@ -32,12 +32,11 @@ HIDDEN, PARTLY, WHOLE = 0, 1, 2
 """How much of a triangle a camera saw."""
 _SOFTNESS: Final = 0.8
 """Pixels by which the outline is blurred."""
-_FAR: Final = 99
-"""More steps than the mesh is away from what lies beside it."""
-_SHELF, _MASK = 28, (1 << 14) - 1
-"""Where a place says which picture of the atlas, and the bits of a column or row."""
-_SEEN, _MIXED, _GRAZED, _UNKNOWN = 4, 8, 16, 255
-"""Flags of a triangle's manner: the source saw it; saw some of it; saw it at a grazing angle; or it was not met yet."""
+_SHELF, _MASK, _WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
+"""Where a place says which picture of the atlas; the bits of a column or row, and of both."""
+_SEEN, _MIXED = 1 << 30, 1 << 31
+"""Noted with a place until it is settled: the source saw it; or it saw some of the triangle, with `_SEEN` at a grazing
+angle."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class SourceView:
     show nothing of themselves, 2 where skin cannot, for the other covers all around; `depth` float32 (2, N, N) in dm,
     0 where nothing is: the farthest within two pixels, against speckles, and the nearest, for surface seen at a grazing
     angle; `sight` uint8 (2, T) for the same two, which of the triangles it saw: `HIDDEN`, `PARTLY` or `WHOLE`. Surface
-    keeps its place in the source however it is posed, so that this is known beforehand."""
+    keeps its place in the source however it is posed, so that this is known beforehand. `parts` uint8 (T,) are those of
+    the triangles."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
@@ -55,6 +55,15 @@ class SourceView:
     foreign: NDArray[np.uint8]
     depth: FloatArray
     sight: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+
+    @cached_property
+    def marks(self) -> NDArray[np.uint32]:
+        """What is noted with a place beside where it is, uint32 (2, T): at no grazing angle, and at one."""
+        drawn = np.where(self.parts >= Part.HAIR, atlas.WORN, atlas.SKIN) << _SHELF
+        whole = np.stack([np.full_like(drawn, atlas.PICTURE << _SHELF), drawn]) | _SEEN
+        mixed = np.stack([drawn, drawn | _SEEN]) | _MIXED
+        return np.select([self.sight == WHOLE, self.sight == PARTLY], [whole, mixed], drawn).astype(np.uint32)
 
     @cached_property
     def inner(self) -> NDArray[np.uint8]:
@@ -96,29 +105,26 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
     depths = np.stack([cv2.dilate(depth, around), cv2.erode(depth, around)]).astype(np.float32)
     inside = (parts >= Part.UPPER_TEETH) & (parts <= Part.TONGUE)
     sight = np.tile(np.where(inside, HIDDEN, PARTLY).astype(np.uint8), (2, 1))
-    return SourceView(raster.pixels, covered, skin, np.asarray(foreign, np.uint8), depths, sight)
+    return SourceView(raster.pixels, covered, skin, np.asarray(foreign, np.uint8), depths, sight, parts)
 
 
-def flow_to_source(raster: Raster, triangles: NDArray[np.int32], parts: NDArray[np.uint8], source: SourceView) -> Flow:
-    """Flow of what the raster shows: a square of as many whole cells as there are.
+def flow_to_source(
+    points: FloatArray, triangles: NDArray[np.int32], window: Window, source: SourceView
+) -> tuple[Raster, Flow]:
+    """Draw the mesh with its vertices at `points` (V, 3), as projected, in a square `window` of as many whole cells as
+    there are, and find all of it in the source.
 
     Beside the mesh the flow of its rim goes on, for stray hair follows the head; everywhere else the backdrop shows.
     """
-    size = raster.depth.shape[0]
+    raster, place = trace(points, triangles, window, source.pixels, source.marks, GRAZING)
+    _settle(place, raster.triangle, raster.pixels, triangles, source.pixels, source.foreign, source.depth)
     covered = raster.covered()
     soft = np.asarray(cv2.GaussianBlur(covered * np.uint8(255), (3, 3), _SOFTNESS), np.uint8)
     beside = cv2.subtract(atlas.widen(covered, atlas.HALO), covered)
-    place = np.empty((size, size), np.uint32)
-    cover, seen = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
-    planes, manners = np.empty((len(triangles), 9), np.float32), np.full(len(triangles), _UNKNOWN, np.uint8)
-    _trace(
-        raster.pixels, triangles, parts, raster.triangle, source.pixels, source.foreign, source.depth, source.sight,
-        planes, manners, soft, place, cover, seen,
-    )  # fmt: skip
-    steps = np.full((4, size + 2, size + 2), _FAR, np.uint8)
-    steps[:, 1:-1, 1:-1] *= 1 - covered
-    _extend(beside, steps, soft, source.inner, source.skin, place, cover)
-    return Flow(place, cover, seen, _coarse(raster, place, seen))
+    cover, seen = np.empty_like(covered), np.empty_like(covered)
+    _tell(place.ravel(), soft.ravel(), cover.ravel(), seen.ravel())
+    _extend(covered, beside, soft, source.inner, source.skin, place, cover)
+    return raster, Flow(place, cover, seen, _coarse(raster, place, seen))
 
 
 def _coarse(raster: Raster, place: NDArray[np.uint32], seen: NDArray[np.uint8]) -> FloatArray:
@@ -176,49 +182,38 @@ def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sigh
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _trace(
-    pixels: Any, triangles: Any, parts: Any, nearest: Any, source: Any, foreign: Any, source_depth: Any, sight: Any,
-    planes: Any, manners: Any, soft: Any, place: Any, cover: Any, seen: Any,
+def _settle(
+    place: Any, nearest: Any, pixels: Any, triangles: Any, source: Any, foreign: Any, source_depth: Any
 ) -> None:  # fmt: skip
-    """Follow every covered pixel to the source, and tell whether it was seen there."""
-    size = nearest.shape[0]
-    last = np.float32(32 * (size - 1))
-    for y in range(size):
-        v = np.float32(y)
-        for x in range(size):
-            t = nearest[y, x]
-            if t < 0:
+    """Tell of the pixels of triangles that were seen in part which were."""
+    for y in range(place.shape[0]):
+        for x in range(place.shape[1]):
+            at = place[y, x]
+            if at < np.uint32(_MIXED):
                 continue
-            p = np.uintp(t)  # an index that is not signed need not be checked for counting from the end
-            manner = manners[p]
-            if manner == _UNKNOWN:
-                _fit_plane(pixels, triangles[t], source, planes[t])
-                grazing = planes[p, 1] * planes[p, 5] - planes[p, 2] * planes[p, 4] < np.float32(GRAZING)
-                manner = manners[t] = _manner(sight[1 if grazing else 0, t], grazing, parts[t])
-            u = np.float32(x)
-            sx = planes[p, 0] + u * planes[p, 1] + v * planes[p, 2]
-            sy = planes[p, 3] + u * planes[p, 4] + v * planes[p, 5]
-            at = _place(sx, sy, last)
-            if manner & _MIXED:
-                column, row = np.uintp(((at & _MASK) + 16) >> 5), np.uintp(((at >> 14) + 16) >> 5)
-                depth = source_depth[1 if manner & _GRAZED else 0, row, column]
-                other = np.uint8(1 if manner & 3 == atlas.WORN else 2)
-                if foreign[row, column] != other and planes[p, 6] + u * planes[p, 7] + v * planes[p, 8] < depth:
-                    manner = _SEEN | (manner & 3 if manner & _GRAZED else atlas.PICTURE)
-            place[y, x] = at | np.uint32(manner & 3) << np.uint32(_SHELF)
-            seen[y, x] = 255 if manner & _SEEN else 0
-            cover[y, x] = 255 if manner & 3 == atlas.PICTURE else _soften(soft[y, x])
+            t = nearest[y, x]
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wb, wc = barycentric(pixels, a, b, c, x, y)
+            z = source[a, 2] + wb * (source[b, 2] - source[a, 2]) + wc * (source[c, 2] - source[a, 2])
+            row, column = np.uintp(((at >> 14 & _MASK) + 16) >> 5), np.uintp(((at & _MASK) + 16) >> 5)
+            grazed, drawn = at & _SEEN, at >> _SHELF & 3
+            hidden = foreign[row, column] == np.uint8(1 if drawn == atlas.WORN else 2)
+            if not hidden and z - np.float32(DEPTH_TOLERANCE) < source_depth[1 if grazed else 0, row, column]:
+                drawn = _SEEN >> _SHELF | (drawn if grazed else atlas.PICTURE)
+            place[y, x] = at & _WHERE | drawn << _SHELF
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
-def _manner(sight: int, grazing: bool, part: int) -> int:
-    """How a triangle is traced: which picture of the atlas shows it, and flags."""
-    drawn = atlas.WORN if part >= np.uint8(Part.HAIR) else atlas.SKIN
-    if sight == PARTLY:
-        return drawn | _MIXED | (_GRAZED if grazing else 0)
-    if sight == WHOLE:
-        return _SEEN | (drawn if grazing else atlas.PICTURE)
-    return drawn
+@numba.njit(nogil=True, cache=True)
+def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
+    """Take out of every place whether it was seen, and how much of it covers the wall. All flat, so that the compiler
+    takes many at once."""
+    for i in range(place.size):
+        at = place[i]
+        seen[i] = 255 if at & np.uint32(_SEEN) else 0
+        place[i] = at & np.uint32(~_SEEN)
+        shelf = at >> np.uint32(_SHELF) & np.uint32(3)
+        outline = np.uint8(min(np.uint32(soft[i]) + np.uint32(soft[i]) // np.uint32(5), np.uint32(255)))
+        cover[i] = 0 if at == np.uint32(NOWHERE) else 255 if shelf == atlas.PICTURE else outline
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -271,32 +266,18 @@ def _place(sx: Any, sy: Any, last: Any) -> Any:
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _extend(
-    beside: Any, steps: Any, soft: Any, inner: Any, source_skin: Any, place: Any, cover: Any
+    covered: Any, beside: Any, soft: Any, inner: Any, source_skin: Any, place: Any, cover: Any
 ) -> None:  # fmt: skip
-    """Fill the places `beside` the mesh: what lay beside its rim in the source goes on doing so. The rim is looked for
-    in the pixel's row and column alone. `steps` uint8 (4, N + 2, N + 2), with a border, is 0 on the mesh and `_FAR`
-    elsewhere; it is filled with how many steps it is to the mesh upwards, to the left, downwards and to the right."""
+    """Fill the places `beside` the mesh: what lay beside its rim in the source goes on doing so."""
     size = beside.shape[0]
     stray, part, last = np.float32(STRAY), np.float32(1 / 32), np.float32(32 * (size - 1))
-    up, left, down, right = steps[0], steps[1], steps[2], steps[3]
     for y in range(size):
         for x in range(size):
-            if beside[y, x]:
-                up[y + 1, x + 1] = min(up[y, x + 1], _FAR) + 1
-                left[y + 1, x + 1] = min(left[y + 1, x], _FAR) + 1
-    for y in range(size - 1, -1, -1):
-        for x in range(size - 1, -1, -1):
             if beside[y, x] == 0:
                 continue
-            below, after = min(down[y + 2, x + 1], _FAR) + 1, min(right[y + 1, x + 2], _FAR) + 1
-            down[y + 1, x + 1], right[y + 1, x + 1] = below, after
-            above, before = up[y + 1, x + 1], left[y + 1, x + 1]
-            vertical, horizontal = min(above, below), min(before, after)
-            if min(vertical, horizontal) > _FAR:  # before a corner
+            row, column = _rim(covered, y, x)
+            if row < 0:
                 continue
-            upright = vertical <= horizontal
-            row = y + upright * (below if below < above else -np.int64(above))
-            column = x + (1 - upright) * (after if after < before else -np.int64(before))
             at = place[np.uintp(row), np.uintp(column)]
             dx = np.float32(at & _MASK) * part - np.float32(column)
             dy = np.float32((at >> 14) & _MASK) * part - np.float32(row)
@@ -310,6 +291,22 @@ def _extend(
                 stays = min(max(np.float32(2) - far, np.float32(0)), np.float32(1))
                 cover[y, x] = 255 if soft[y, x] > 0 else np.uint8(255 * stays)
                 place[y, x] = at | np.uint32(atlas.PICTURE << _SHELF)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _rim(covered: Any, y: int, x: int) -> Any:
+    """Row and column of the nearest pixel of the mesh above, below, to the left or to the right; -1 before a corner."""
+    size = covered.shape[0]
+    for step in range(1, 2 * atlas.HALO + 1):
+        if y >= step and covered[y - step, x]:
+            return y - step, x
+        if y + step < size and covered[y + step, x]:
+            return y + step, x
+        if x >= step and covered[y, x - step]:
+            return y, x - step
+        if x + step < size and covered[y, x + step]:
+            return y, x + step
+    return -1, -1
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

@@ -11,7 +11,7 @@ from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
 from engines.flow import EXTENSION_SIZE, Flow, flow_to_source, glimpse
 from engines.media import FRAME_SIZE
-from engines.raster import Raster, Window, rasterize
+from engines.raster import Raster, Window
 
 STILL: Final = 0.1
 """Pixels by which a vertex may move and still count as where it was."""
@@ -31,8 +31,7 @@ class FrameGeometry(SourceGeometry):
         """As for any source, but drawn where something moves, and in the `windows`."""
         part = self._moving(points, windows)
         triangles, parts = self.mesh.triangles, self.mesh.parts
-        raster = rasterize(points, triangles, part)
-        flow = flow_to_source(raster, triangles, parts, glimpse(self.points, triangles, parts, part))
+        raster, flow = flow_to_source(points, triangles, part, glimpse(self.points, triangles, parts, part))
         return raster, _within_picture(flow, part)
 
     def _moving(self, points: FloatArray, windows: Iterable[Window]) -> Window:

@@ -24,7 +24,7 @@ def corners(x: float, y: float, half: float, depth: float = 10.0) -> FloatArray:
 
 def flow_between(source: FloatArray, target: FloatArray, triangles: Triangles = SQUARE, parts: Parts = SKIN) -> Flow:
     view = view_source(source, triangles, parts, SIZE)
-    return flow_to_source(rasterize(target, triangles, Window.whole(SIZE)), triangles, parts, view)
+    return flow_to_source(target, triangles, Window.whole(SIZE), view)[1]
 
 
 def places(flow: Flow) -> FloatArray:

@@ -10,7 +10,7 @@ from engines.flow import flow_to_source, glimpse
 from engines.frame_geometry import FrameGeometry
 from engines.head_mesh import Part
 from engines.media import Motion
-from engines.raster import Window, rasterize
+from engines.raster import Window
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +34,17 @@ def motion(**coefficients: float) -> Motion:
 def test_where_something_moves_the_part_is_drawn_as_the_whole_is(geometry: FrameGeometry, said: Motion) -> None:
     points, whole = geometry.camera.project(geometry.mesh.pose(said)), Window.whole(512)
     triangles, parts = geometry.mesh.triangles, geometry.mesh.parts
-    wanted = flow_to_source(
-        rasterize(points, triangles, whole), triangles, parts, glimpse(geometry.points, triangles, parts, whole)
-    )
+    _, wanted = flow_to_source(points, triangles, whole, glimpse(geometry.points, triangles, parts, whole))
     raster, flow = geometry.trace(points, Window(256, 200, 240, 112, 112))
-    part, inner = raster.window, replace(raster.window, left=raster.window.left + 8, top=raster.window.top + 8)
-    inner = replace(inner, width=part.width - 16, height=part.height - 16)
+    part, inner = raster.window, replace(raster.window, left=raster.window.left + 16, top=raster.window.top + 16)
+    inner = replace(inner, width=part.width - 32, height=part.height - 32)
     assert part.width == part.height < 400 and part.left % 8 == part.top % 8 == part.width % 8 == 0
     covered = inner.cut(wanted.cover) > 0
-    same = inner.cut(wanted.place & ((1 << 28) - 1)) == inner.cut(flow.place)
-    assert covered.mean() > 0.5 and same[covered].mean() > 0.999
+    assert covered.mean() > 0.5
+    for bits in (0, 14):
+        one, other = (inner.cut(each.place)[covered] >> bits & 16383 for each in (wanted, flow))
+        away = np.abs(one.astype(int) - other)
+        assert away.max() <= 1 and away.mean() < 0.01, "but for rounding"
     for name in ("cover", "seen"):
         assert np.array_equal(inner.cut(getattr(wanted, name)), inner.cut(getattr(flow, name)))
     outside = np.ones((512, 512), bool)
