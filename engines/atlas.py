@@ -87,7 +87,7 @@ def widen(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
 def make_atlas(picture: NDArray[np.uint8], covered: NDArray[np.uint8], skin: NDArray[np.uint8]) -> Atlas:
     """Take `picture` (N, N, 3) apart, given where the mesh is in it and where its skin shows, uint8 (N, N), 0 or 1."""
     near = widen(covered, HALO)
-    backdrop = _filled(picture, near)
+    backdrop = fill(picture, near)
     inside = cv2.erode(covered, _square(OUTLINE))
     skins, worn = (cv2.erode(part, _square(_HAIRLINE)) & inside for part in (skin, covered - skin))
     figure = _drawn_out(picture, inside, picture)
@@ -133,7 +133,7 @@ def _cover(
     return np.where(near > 0, cover.clip(0, 1), 0).astype(np.float32)
 
 
-def _filled(picture: NDArray[np.uint8], hole: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fill(picture: NDArray[np.uint8], hole: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`picture` with `hole` filled like a membrane stretched over its rim, coarse to fine."""
     known = (1 - hole).astype(np.float32)[..., None]
     levels = [(picture * known, known)]

@@ -15,6 +15,7 @@ from engines.clip import Clip
 from engines.face_geometry import Interior, SourceGeometry
 from engines.head_mesh import Camera, HeadMesh
 from engines.media import FRAME_SIZE
+from engines.retouch import RETOUCH, Retouch
 
 AVATARS: Final = Path(__file__).parent / "assets" / "avatars"
 
@@ -32,8 +33,8 @@ class UnknownAvatar(KeyError):
 
 @dataclass(frozen=True)
 class Avatar:
-    """Who is shown: `picture` uint8 RGB (512, 512, 3), facing the camera, and its geometry; and the clip in which they
-    move, if they were made of one."""
+    """Who is shown: `picture` uint8 RGB (512, 512, 3), facing the camera, and its geometry; the clip in which they
+    move, if they were made of one; and the retouch of that picture, if it is a photo."""
 
     id: str
     name: str
@@ -42,6 +43,7 @@ class Avatar:
     picture: NDArray[np.uint8]
     geometry: SourceGeometry
     clip: Clip | None = None
+    retouch: Retouch | None = None
 
     @property
     def thumbnail(self) -> Path:
@@ -77,6 +79,6 @@ def load_avatar(name: str, folder: Path = AVATARS) -> Avatar:
         raise ValueError(f"{pack / 'pictured.npy'} has shape {pictured.shape}, the mesh {mesh.neutral.shape}")
     geometry = SourceGeometry(mesh, camera, Interior.load(pack), pictured)
     clip = Clip(pack, mesh, geometry.interior) if Clip.exists(pack) else None
-    return Avatar(
-        name, about["name"], about["description"], pack, np.ascontiguousarray(picture[..., ::-1]), geometry, clip
-    )  # fmt: skip
+    retouch = Retouch.load(pack, len(mesh.triangles)) if (pack / RETOUCH).is_file() else None
+    picture = np.ascontiguousarray(picture[..., ::-1])
+    return Avatar(name, about["name"], about["description"], pack, picture, geometry, clip, retouch)

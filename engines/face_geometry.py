@@ -91,11 +91,12 @@ class SourceGeometry:
 
 @dataclass(frozen=True)
 class FaceGeometry:
-    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; `flow` of the whole picture at 512 x 512. `mouth_maps`
-    float32 (112, 112, 6) are seen, teeth, tongue and the unlit colour of both; `eyes_maps` (64, 192, 2) seen and
-    eyeball."""
+    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; the `raster` of the head, and its `flow`, of the whole
+    picture at 512 x 512. `mouth_maps` float32 (112, 112, 6) are seen, teeth, tongue and the unlit colour of both;
+    `eyes_maps` (64, 192, 2) seen and eyeball."""
 
     keypoints: FloatArray
+    raster: Raster
     flow: Flow
     mouth: Window
     mouth_maps: FloatArray
@@ -114,7 +115,7 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     eyes_maps[..., 0] = eyes.cut(flow.seen) > 0
     eyes_maps[..., 1] = raster.parts(mesh.parts, eyes) == Part.EYE
     mouth_maps = _mouth_maps(source, raster, flow.seen, mouth)
-    return FaceGeometry(keypoints, flow, mouth, mouth_maps, eyes, eyes_maps)
+    return FaceGeometry(keypoints, raster, flow, mouth, mouth_maps, eyes, eyes_maps)
 
 
 def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:

@@ -28,11 +28,12 @@ from engines.clip_fit import best_frame, fit_track, take_shots, talks
 from engines.clip_pack import write_clip
 from engines.clip_track import follow
 from engines.face_basis import FaceBasis
-from engines.face_geometry import Interior
+from engines.face_geometry import Interior, SourceGeometry
 from engines.landmarks import TRACKED_NAMES, Crop, Face, LandmarkFinder
 from engines.openvino_backend import OpenVinoBackend
 from engines.pictures import read_picture, to_jpeg
 from engines.portrait import NoPortrait, Portrait, choose_face, make_portrait
+from engines.retouching import retouch
 from engines.scene import LONGEST_SIDE
 from engines.videos import MOST_BYTES, read_video, video_format
 
@@ -236,6 +237,8 @@ class AvatarMaker:
         small = cv2.resize(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(pack / "thumbnail.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 90])
         _write_interior(pack, portrait.mesh.deltas.shape[1])
+        geometry = SourceGeometry(portrait.mesh, portrait.camera, Interior.load(pack), portrait.pictured)
+        retouch(portrait.picture, geometry).save(pack)
         fractions = ((portrait.points + 1) / 2).tolist()
         points = {name: (float(x), float(y)) for name, (x, y) in zip(TRACKED_NAMES, fractions, strict=True)}
         (pack / "scene.json").write_text(json.dumps(asdict(place.of(portrait.crop))) + "\n")

@@ -6,7 +6,7 @@ it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,6 +24,7 @@ from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.lids import smooth_lids
 from engines.media import FRAME_SIZE, Motion
+from engines.retouch import Retoucher, within_reach
 from engines.source_cache import encoder_input
 from engines.unmoved import keep_unmoved
 
@@ -37,11 +38,12 @@ _FLOW_SCALE: Final = 8.0
 
 @dataclass(frozen=True)
 class Source:
-    """What is computed once per avatar: its atlas, its geometry and the encoded picture."""
+    """What is computed once per avatar: its atlas, its geometry, the encoded picture, and what retouches a photo."""
 
     atlas: Atlas | Plate
     geometry: SourceGeometry
     identity: FloatArray
+    retoucher: Retoucher | None = None
 
 
 class SourceEncoder:
@@ -52,7 +54,10 @@ class SourceEncoder:
 
     def __call__(self, avatar: Avatar) -> Source:
         """Encode an avatar."""
-        return self.encode(avatar.picture, avatar.geometry)
+        if avatar.retouch is None:
+            return self.encode(avatar.picture, avatar.geometry)
+        source = self.encode(avatar.retouch.sealed(avatar.picture), avatar.geometry)
+        return replace(source, retoucher=Retoucher.of(avatar.retouch, avatar.geometry))
 
     def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry) -> Source:
         """Encode a picture that is no avatar's."""
@@ -61,7 +66,7 @@ class SourceEncoder:
 
     def follow(self, still: Source, frame: ClipFrame) -> Source:
         """The source of a clip's frame, whose head stays where the frame shows it; it looks as in the portrait."""
-        return Source(Plate(frame.picture), frame.geometry, still.identity)
+        return Source(Plate(frame.picture), frame.geometry, still.identity, still.retoucher and still.retoucher.of_clip)
 
 
 @dataclass(frozen=True)
@@ -73,18 +78,25 @@ class Sketch:
     geometry: FaceGeometry
     inputs: dict[str, FloatArray]
     filmed: NDArray[np.uint8] | None
+    retoucher: Retoucher | None
 
     @classmethod
     def of(cls, source: Source, motion: Motion) -> Self:
+        if source.retoucher is not None:
+            motion = within_reach(motion)
         geometry = face_geometry(source.geometry, motion)
         warped = warp(source.atlas, geometry)
         inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}
-        return cls(warped, geometry, inputs, source.atlas.backdrop if isinstance(source.atlas, Plate) else None)
+        filmed = source.atlas.backdrop if isinstance(source.atlas, Plate) else None
+        return cls(warped, geometry, inputs, filmed, source.retoucher)
 
     def painted(self, layers: Mapping[str, FloatArray]) -> Painting:
         """The picture of the painter's `layers` (1, h, w, 16)."""
         picture = compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
-        smooth_lids(picture, self.geometry)
+        if self.retoucher is None or not self.retoucher.draws_eyes:
+            smooth_lids(picture, self.geometry)
+        if self.retoucher is not None:
+            self.retoucher.draw(picture, self.warped, self.geometry)
         return Painting(picture) if self.filmed is None else keep_unmoved(self.filmed, picture, self.geometry.flow)
 
 

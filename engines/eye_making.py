@@ -1,0 +1,237 @@
+"""What a photo hides of its eyes, made up once: all of each eyeball, and lids that are shut.
+
+The iris is found as the disc that is best told from what surrounds it; what the lids hide of it is like the rest at the
+same distance from its centre, and the white goes on as it is where it can be seen. Shut lids are skin like that around
+them, with lashes as dark as in the photo.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.atlas import fill
+from engines.expression import FloatArray
+from engines.eye_paint import EyePaint, shut_points, upper_lids
+from engines.face_geometry import SourceGeometry
+from engines.head_mesh import HeadMesh, Part
+from engines.keypoints import KEYPOINT_NAMES
+from engines.media import FRAME_SIZE
+from engines.raster import Window, rasterize
+
+IRIS_RADIUS: Final = 0.059
+"""Decimetres; people differ by a few hundredths of that."""
+IRIS_RANGE: Final = (0.84, 1.2)
+"""Radii that are tried, in shares of it: the fit's scale is off by some."""
+STRETCHED: Final = 0.8
+"""Share of its size when shut that a triangle has in the photo, below which it is part of a lid that comes down."""
+_AROUND: Final = 24
+"""Pixels around the eyes that the pictures of them show."""
+_LID, _LASHES = (6, 3), (9, 7)
+"""Pixels beside and above what is stretched that are drawn anew, and that lashes reach."""
+_BULGE: Final = 0.08
+"""By how much the middle of a lid is lighter than its rims."""
+_LASH_SHARE: Final = 0.85
+"""How dark the line of lashes is."""
+_FAR: Final = 2.2
+"""Radii of the iris from its centre at which the white has one colour."""
+_WHITE: Final = 0.75
+"""Lightness of the white of the eye, in shares of its light parts, below which it lies in the shadow of lashes."""
+_CROSS: Final = np.array([[0, 1, 0], [0, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 0]], np.uint8)
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def eye_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> EyePaint:
+    """What `picture` uint8 RGB (512, 512, 3), a photo of a head with its eyes open, does not show of them."""
+    box = _eyes_box(geometry)
+    return EyePaint(_whole_eyeballs(picture, geometry, box), _shut_lids(picture, geometry, box), box.left, box.top)
+
+
+def _eyes_box(geometry: SourceGeometry) -> Window:
+    """The part of the picture that holds both eyes."""
+    pixels = Window.whole(FRAME_SIZE).pixels(geometry.points)[geometry.mesh.keypoints]
+    lids = pixels[[row for row, name in enumerate(KEYPOINT_NAMES) if name.startswith("lid")], :2]
+    low = np.clip(np.floor(lids.min(0)) - _AROUND, 0, FRAME_SIZE).astype(int)
+    high = np.clip(np.ceil(lids.max(0)) + _AROUND, 0, FRAME_SIZE).astype(int)
+    return Window(FRAME_SIZE / 2, int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def _whole_eyeballs(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window) -> NDArray[np.uint8]:
+    """`picture` uint8 RGB (512, 512, 3) within `box` without lids: eyeballs all over."""
+    raster = rasterize(geometry.points, geometry.mesh.triangles, Window.whole(FRAME_SIZE))
+    photo = box.cut(picture).astype(np.float32)
+    drawn = np.empty_like(photo)
+    eyeball = raster.parts(geometry.mesh.parts, box) == Part.EYE
+    middle = float(raster.pixels[geometry.mesh.keypoints, 0].mean()) - box.left
+    for columns in (slice(0, int(middle)), slice(int(middle), box.width)):
+        drawn[:, columns] = _whole_eyeball(photo[:, columns], eyeball[:, columns], _unit(geometry))
+    return np.asarray(drawn.round().clip(0, 255), np.uint8)
+
+
+def _unit(geometry: SourceGeometry) -> float:
+    """Pixels of the picture in a decimetre at the eyes."""
+    lids = geometry.points[geometry.mesh.keypoints][
+        [KEYPOINT_NAMES.index(f"lid_{side}_2") for side in ("left", "right")]
+    ]
+    return FRAME_SIZE / 2 / (geometry.camera.reach * float(lids[:, 2].mean()))
+
+
+def _whole_eyeball(photo: FloatArray, eyeball: NDArray[np.bool_], unit: float) -> FloatArray:
+    """One eye, float32 (h, w, 3), where `eyeball` (h, w) shows, completed over all of `photo`."""
+    sure = cv2.erode(eyeball.astype(np.uint8), _CROSS)
+    if sure.sum() < 20:
+        return photo
+    light = photo @ _LUMA
+    x, y, radius = find_iris(light, sure > 0, IRIS_RADIUS * unit)
+    rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
+    distance = np.hypot(columns - x, rows - y)
+    white, disc = (sure > 0) & (distance > radius + 2), (sure > 0) & (distance < radius + 1)
+    if white.any():
+        white &= light > _WHITE * np.quantile(light[white], 0.7)
+    if white.any() and disc.any():  # what is light near the rim is a lid's edge, farther in a highlight
+        dark = light < (np.median(light[white]) + np.median(light[disc])) / 2
+        disc &= dark | (cv2.erode(sure, np.ones((5, 5), np.uint8)) > 0)
+    far = distance > _FAR * radius
+    known = np.where(far[..., None], np.median(photo[white], axis=0) if white.any() else photo.mean((0, 1)), photo)
+    ball = fill(known.astype(np.float32), (1 - (white | far)).astype(np.uint8)).astype(np.float32)
+    iris = _whole_iris(photo, disc.astype(np.uint8), distance)
+    inside = np.clip((radius + 0.8 - distance) / 1.6, 0, 1)[..., None]
+    ball += (iris - ball) * inside
+    sure = (white | disc).astype(np.uint8)
+    seen = cv2.GaussianBlur(sure.astype(np.float32), (0, 0), 0.7)[..., None]
+    seen = np.clip(2 * seen - 0.6, 0, 1)
+    return np.asarray(ball + (photo - ball) * seen, np.float32)
+
+
+def find_iris(light: FloatArray, sure: NDArray[np.bool_], expected: float) -> tuple[float, float, float]:
+    """Centre x, y and radius of the disc of about the `expected` radius that is best told, by its `light` (h, w), from
+    the rest of what is `sure` (h, w) to be eyeball."""
+    rows, columns = np.nonzero(sure)
+    values = light[rows, columns]
+    values = np.minimum(values, np.quantile(values, 0.9))  # a highlight on the iris is none of the white
+    middle = columns.mean(), rows.mean()
+    best, found = -np.inf, (float(middle[0]), float(middle[1]), expected)
+    for step, reach in ((1.0, 7), (0.5, 2)):
+        x, y, size = found
+        xs, ys = (at + step * np.arange(-reach, reach + 1) for at in (x, y))
+        sizes = np.linspace(*IRIS_RANGE, 7) * expected if step == 1.0 else size + 0.3 * np.arange(-2, 3)
+        for across in xs:
+            for down in ys:
+                away = np.hypot(columns - across, rows - down)
+                for radius in sizes:
+                    inside = np.clip(radius + 0.5 - away, 0, 1)
+                    count = inside.sum()
+                    if count < 8 or count > len(values) - 8:
+                        continue
+                    dark, bright = (inside @ values) / count, ((1 - inside) @ values) / (len(values) - count)
+                    apart = (bright - dark) * np.sqrt(count * (len(values) - count)) / len(values)
+                    off = ((across - middle[0]) / expected) ** 2 + 4 * ((down - middle[1]) / expected) ** 2
+                    score = apart * (1 - 0.1 * off - 1.5 * (radius / expected - 1) ** 2)
+                    if score > best:
+                        best, found = score, (float(across), float(down), float(radius))
+    return found
+
+
+def _whole_iris(photo: FloatArray, sure: NDArray[np.uint8], distance: FloatArray) -> FloatArray:
+    """Iris and pupil at every pixel: as on average at that `distance` (h, w) from their centre."""
+    ring = distance.round().astype(int).ravel()
+    counts = np.bincount(ring, sure.ravel())
+    sums = np.stack([np.bincount(ring, (photo[..., c] * sure).ravel()) for c in range(3)], 1)
+    known = np.nonzero(counts)[0]
+    profile = np.stack([np.interp(np.arange(len(counts)), known, sums[known, c] / counts[known]) for c in range(3)], 1)
+    return np.asarray(profile[ring].reshape(photo.shape), np.float32)
+
+
+def _shut_lids(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window) -> NDArray[np.uint8]:
+    """The lids as they look when shut, uint8 RGBA (h, w, 4) within `box`. Of `picture`, bent until its eyes are shut,
+    the skin around is taken: what little shows of the lids themselves is stretched over each eye."""
+    mesh, shut = geometry.mesh, shut_points(geometry)
+    raster = rasterize(shut, mesh.triangles, Window.whole(FRAME_SIZE))
+    pixels, own = raster.pixels, Window.whole(FRAME_SIZE).pixels(geometry.points)
+    places = box.cut(raster.interpolate(mesh.triangles, np.ascontiguousarray(own[:, :2])))
+    warped = cv2.remap(picture, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shares = _areas(own, mesh) / np.minimum(_areas(pixels, mesh), -1e-3)
+    triangle = box.cut(raster.triangle)
+    lid = (triangle >= 0) & upper_lids(mesh)[triangle] & (shares[triangle] < STRETCHED)
+    lid &= _around_lids(mesh, pixels, box)
+    lid = cv2.morphologyEx(lid.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    skin = fill(np.asarray(warped, np.uint8), _grown(lid, _LASHES)).astype(np.float32)
+    alpha = cv2.GaussianBlur(_grown(lid, _LID).astype(np.float32), (0, 0), 1.5)
+    middle = float(pixels[mesh.keypoints, 0].mean()) - box.left
+    for side, columns in (("right", slice(0, int(middle))), ("left", slice(int(middle), box.width))):
+        height, line, above = _margin(lid, columns)
+        skin *= 1 + _BULGE * (np.sin(np.pi * height.clip(0, 1)) - 0.5 * (height > 0) * (height < 1))[..., None]
+        skin += (_lash_colour(picture, own, mesh, side) - skin) * (_LASH_SHARE * line)[..., None]
+        alpha[:, columns] = np.maximum(alpha * above, line)[:, columns]
+    return np.dstack([skin, alpha * 255]).round().clip(0, 255).astype(np.uint8)
+
+
+def _areas(pixels: FloatArray, mesh: HeadMesh) -> FloatArray:
+    """Twice the area (T,) of the triangles, below 0 for those that face the camera."""
+    a, b, c = (pixels[mesh.triangles[:, corner], :2] for corner in range(3))
+    return np.asarray((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0], np.float32)
+
+
+def _keypoints(pixels: FloatArray, mesh: HeadMesh, names: list[str]) -> FloatArray:
+    return np.asarray(pixels[mesh.keypoints[[KEYPOINT_NAMES.index(name) for name in names]], :2], np.float32)
+
+
+def _around_lids(mesh: HeadMesh, pixels: FloatArray, box: Window) -> NDArray[np.bool_]:
+    """Where, within `box`, an eye and what is above it may be."""
+    mask = np.zeros((box.height, box.width), np.uint8)
+    for side in ("left", "right"):
+        places = _keypoints(pixels, mesh, [f"lid_{side}_{number}" for number in range(8)]) - (box.left, box.top)
+        x, y = places.mean(0).tolist()
+        width = float(np.ptp(places[:, 0]))
+        cv2.ellipse(mask, ((x, y - 0.12 * width), (1.35 * width, 1.1 * width), 0.0), 1, -1)
+    return mask > 0
+
+
+def _lash_colour(picture: NDArray[np.uint8], pixels: FloatArray, mesh: HeadMesh, side: str) -> FloatArray:
+    """Colour (3,) of the upper lid's margin where it is darkest."""
+    margin = _curve(_keypoints(pixels, mesh, [f"lid_{side}_{number}" for number in range(5)]))
+    found = []
+    for shift in (-2.0, -1.0, 0.0, 1.0):
+        x, y = margin[:, 0], margin[:, 1] + np.float32(shift)
+        found.append(cv2.remap(picture, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
+    colours = np.stack(found).astype(np.float32)
+    light = colours @ _LUMA
+    darkest = np.take_along_axis(colours, light.argmin(0)[None, :, None], axis=0)[0]
+    return np.asarray(np.median(darkest, axis=0), np.float32)
+
+
+def _curve(places: FloatArray) -> FloatArray:
+    """A smooth line (33, 2) through `places` (N, 2) of about even distance: a parabola in their mean direction."""
+    along = np.linspace(-1, 1, len(places))
+    fitted = [np.polyval(np.polyfit(along, places[:, axis], 3), np.linspace(-1, 1, 33)) for axis in (0, 1)]
+    return np.stack(fitted, 1).astype(np.float32)
+
+
+def _margin(lid: NDArray[np.uint8], columns: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Of the shut `lid` (h, w) in those `columns`: how high above its margin each pixel is, in shares of its height;
+    how much of the line of lashes it shows; and how far it is above the margin at all."""
+    height, line, above = (np.zeros(lid.shape, np.float32) for _ in range(3))
+    found = np.nonzero(lid[:, columns].any(0))[0]
+    if len(found) < 8:
+        return height, line, above
+    x = np.arange(max(columns.start, found[0] + columns.start - _LID[0]), found[-1] + columns.start + _LID[0] + 1)
+    x = x[x < columns.stop]
+    known = found + columns.start
+    at = (known - known.mean()) / (np.ptp(known) / 2)
+    edge = lid.shape[0] - 1 - lid[::-1, known].argmax(0)
+    here = (x - known.mean()) / (np.ptp(known) / 2)
+    margin = np.polyval(np.polyfit(at, edge, 4), here.clip(-1, 1))
+    rows = np.arange(lid.shape[0])[:, None]
+    high = float((edge - lid[:, known].argmax(0)).max())
+    height[:, x] = (margin - rows) / high
+    thick = 0.03 * len(x)
+    taper = np.sqrt(np.clip(1.1 - here**2, 0, 1)).astype(np.float32)
+    line[:, x] = np.exp(-(((rows - margin + 0.4 * thick) / thick) ** 2)) * taper
+    above[:, x] = np.clip(margin + 1 - rows, 0, 1)
+    return height, line, above
+
+
+def _grown(mask: NDArray[np.uint8], pixels: tuple[int, int]) -> NDArray[np.uint8]:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels[0] + 1, 2 * pixels[1] + 1))
+    return np.asarray(cv2.dilate(mask, disc), np.uint8)
