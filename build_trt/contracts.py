@@ -3,7 +3,6 @@
 Exporters, parity checks and both serving backends read the same contract; the files themselves carry nothing else.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +33,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The signature of a network. A streaming network takes `state_i` and returns `next_state_i`, of equal shapes."""
+    """The signature of a network. A streaming network takes `state` and returns `next_state`, of equal shapes."""
 
     name: str
     inputs: tuple[Tensor, ...]
@@ -52,16 +51,12 @@ class Contract:
 
 def audio_features(network: CompactAudio) -> Contract:
     """A frame's 40 ms of speech (float32, full scale 1, 16 kHz) and the state -> two features and the next state."""
-    states = [(1, *shape) for shape in network.state_shapes()]
+    state = (1, sum(channels * length for channels, length in network.state_shapes()))
     return Contract(
         "audio_features",
-        (Tensor("pcm", (1, FEATURES_PER_FRAME * SAMPLES_PER_FEATURE)), *_states("state", states)),
-        (Tensor("features", (1, FEATURES_PER_FRAME, network.width)), *_states("next_state", states)),
+        (Tensor("pcm", (1, FEATURES_PER_FRAME * SAMPLES_PER_FEATURE)), Tensor("state", state)),
+        (Tensor("features", (1, FEATURES_PER_FRAME, network.width)), Tensor("next_state", state)),
     )
-
-
-def _states(name: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[Tensor]:
-    return (Tensor(f"{name}_{index}", shape) for index, shape in enumerate(shapes))
 
 
 def audio2exp(width: int) -> Contract:

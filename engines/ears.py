@@ -9,7 +9,7 @@ import numpy as np
 from engines.audio2exp import Audio2Exp
 from engines.backend import Backend
 from engines.expression import FloatArray
-from engines.features import FRAME_SAMPLES, AudioFeatures, FeatureState
+from engines.features import FRAME_SAMPLES, AudioFeatures
 
 AUDIO_FEATURES: Final = "audio_features.onnx"
 AUDIO2EXP: Final = "audio2exp.onnx"
@@ -67,7 +67,7 @@ class OwnEars:
 class OwnEar:
     """Two networks and what they remember."""
 
-    def __init__(self, features: AudioFeatures, audio2exp: Audio2Exp, silence: FeatureState) -> None:
+    def __init__(self, features: AudioFeatures, audio2exp: Audio2Exp, silence: FloatArray) -> None:
         self._features, self._audio2exp, self._silence = features, audio2exp, silence
         self.lookahead_frames = audio2exp.lookahead_frames
         self.forget()

@@ -1,6 +1,6 @@
 """From sound to lips for all sessions at once, on the GPU: the compact voice networks as `engines.ears`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +13,6 @@ from engines.gpu import Block, Gpu, Stream
 from engines.gpu_steps import Bucket, Door, Step, Table
 from engines.tensorrt_backend import Load, TensorRtBackend
 
-_STATE: Final = "state_"
-_NEXT: Final = "next_"
-
 
 class SpeechStep(Step["_SpeechBucket"]):
     """See `engines.ears.Ears`. Slots hold sessions. Raises `NoPlan`, `PlanRefused`."""
@@ -25,9 +22,8 @@ class SpeechStep(Step["_SpeechBucket"]):
             loads = backend.shared_loaders(weights / AUDIO_FEATURES, weights / AUDIO2EXP)
             buckets = [_SpeechBucket(gpu, rows, ear, mouth) for rows, (ear, mouth) in loads.items()]
             super().__init__(backend, slots, buckets)
-            shapes = {name: port.shape[1:] for name, port in buckets[0].states.items()}
-            self._states = {name: Table(gpu, slots, shape) for name, shape in shapes.items()}
-            self._silence = {name: gpu.allocate(table.row_bytes) for name, table in self._states.items()}
+            self._states = Table(gpu, slots, buckets[0].state.shape[1:])
+            self._silence = gpu.allocate(self._states.row_bytes)
             self._ring = Ring(gpu, slots)
             self._slot = Door.make(gpu, (1,), np.int32)
             for bucket in buckets:
@@ -41,14 +37,13 @@ class SpeechStep(Step["_SpeechBucket"]):
             bucket.run([0])
         self._slot.array[:] = 0
         self._slot.send(gpu.stream)
-        for name, table in self._states.items():
-            table.gather(gpu.stream, self._slot.block, self._silence[name])
+        self._states.gather(gpu.stream, self._slot.block, self._silence)
         gpu.wait()
 
     @property
     def slot_bytes(self) -> int:
         """What a session keeps in the GPU's memory."""
-        return sum(table.row_bytes for table in self._states.values()) + 4 * (Ring.SIZE[0] * Ring.SIZE[1] + 1)
+        return self._states.row_bytes + 4 * (Ring.SIZE[0] * Ring.SIZE[1] + 1)
 
     def open(self, lookahead_ms: int) -> "SlotEar":
         """See `Ears.open`."""
@@ -69,8 +64,7 @@ class SpeechStep(Step["_SpeechBucket"]):
         with self._backend.entered() as gpu:
             self._slot.array[:] = slot
             self._slot.send(gpu.stream)
-            for name, table in self._states.items():
-                table.scatter(gpu.stream, self._slot.block, self._silence[name])
+            self._states.scatter(gpu.stream, self._slot.block, self._silence)
             self._ring.reset(gpu.stream, self._slot.block)
             gpu.wait()
 
@@ -151,23 +145,21 @@ class _SpeechBucket(Bucket):
         super().__init__(gpu, rows)
         self._ear = ear({})
         self._mouth = mouth({"features": self._ear.outputs["features"].block})
-        self.states = {name: port for name, port in self._ear.inputs.items() if name.startswith(_STATE)}
+        self.state = self._ear.inputs["state"]
         self.pcm = Door.to(gpu, self._ear.inputs["pcm"])
         self.chosen = Door.make(gpu, (rows,), np.int32)
         self.bias = Door.to(gpu, self._mouth.outputs["bias"])
 
-    def capture(self, states: Mapping[str, Table], ring: Ring) -> None:
-        history = self._mouth.inputs["history"]
+    def capture(self, states: Table, ring: Ring) -> None:
+        following, history = self._ear.outputs["next_state"], self._mouth.inputs["history"]
 
         def record(stream: Stream) -> None:
             self.slots.send(stream)
             self.chosen.send(stream)
             self.pcm.send(stream)
-            for name, table in states.items():
-                table.gather(stream, self.slots.block, self.states[name].block)
+            states.gather(stream, self.slots.block, self.state.block)
             self._ear.enqueue(stream)
-            for name, table in states.items():
-                table.scatter(stream, self.slots.block, self._ear.outputs[f"{_NEXT}{name}"].block)
+            states.scatter(stream, self.slots.block, following.block)
             ring.window(stream, self.slots.block, history.block)
             self._mouth.enqueue(stream)
             ring.push(stream, self.slots.block, self.bias.block, self.chosen.block)

@@ -6,7 +6,7 @@ pytest.importorskip("onnx", reason="exporting needs onnx: pip install visavis[tr
 torch = pytest.importorskip("torch", reason="exporting needs PyTorch: pip install visavis[train]")
 
 from build_trt import contracts  # noqa: E402
-from build_trt.export import audio_parity, export  # noqa: E402
+from build_trt.export import OneState, audio_parity, export  # noqa: E402
 from engines.openvino_backend import OpenVinoBackend  # noqa: E402
 from engines.pipeline import WEIGHTS  # noqa: E402
 from networks.audio2exp import Audio2Exp  # noqa: E402
@@ -23,7 +23,7 @@ def networks() -> tuple[CompactAudio, Audio2Exp]:
 
 def test_exported_networks_step_like_the_whole(tmp_path: Path) -> None:
     features, audio2exp = networks()
-    export(features, contracts.audio_features(features), tmp_path)
+    export(OneState(features), contracts.audio_features(features), tmp_path)
     export(audio2exp, contracts.audio2exp(16), tmp_path)
     differences = audio_parity(features, audio2exp, tmp_path, seconds=1.0)
     assert set(differences) == {"audio_features", "audio2exp"}
@@ -32,7 +32,7 @@ def test_exported_networks_step_like_the_whole(tmp_path: Path) -> None:
 
 def test_the_parity_check_notices_other_weights(tmp_path: Path) -> None:
     features, audio2exp = networks()
-    export(features, contracts.audio_features(features), tmp_path)
+    export(OneState(features), contracts.audio_features(features), tmp_path)
     export(audio2exp, contracts.audio2exp(16), tmp_path)
     with torch.no_grad():
         features.last_norm.gain[0, 0] += 0.5

@@ -13,15 +13,15 @@ from engines.pipeline import WEIGHTS
 class RunningSum:
     """A network whose features are the sums of all samples so far; like a real one it owns and reuses its outputs."""
 
-    inputs: Mapping[str, tuple[int, ...]] = {"pcm": (1, FRAME_SAMPLES), "state_0": (1, 1)}
+    inputs: Mapping[str, tuple[int, ...]] = {"pcm": (1, FRAME_SAMPLES), "state": (1, 1)}
 
     def __init__(self) -> None:
-        self._outputs = {"features": np.zeros((1, 2, 1), np.float32), "next_state_0": np.zeros((1, 1), np.float32)}
+        self._outputs = {"features": np.zeros((1, 2, 1), np.float32), "next_state": np.zeros((1, 1), np.float32)}
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.float32]]:
-        sums = inputs["state_0"][0, 0] + inputs["pcm"].reshape(2, -1).sum(1).cumsum()
+        sums = inputs["state"][0, 0] + inputs["pcm"].reshape(2, -1).sum(1).cumsum()
         self._outputs["features"][0, :, 0] = sums
-        self._outputs["next_state_0"][...] = sums[1]
+        self._outputs["next_state"][...] = sums[1]
         return self._outputs
 
 
