@@ -56,6 +56,11 @@ class Atlas:
         pictures = [np.dstack([drawn, whole]) for drawn in (self.skin, self.worn)]
         return np.concatenate([*pictures, cut.round().clip(0, 255).astype(np.uint8)])
 
+    @cached_property
+    def wall(self) -> NDArray[np.uint8]:
+        """What it is laid over, uint8 (N, N, 4): the `backdrop`."""
+        return np.asarray(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), np.uint8)
+
     def recoloured(self, table: NDArray[np.uint8]) -> "Atlas":
         """The same with other colours, looked up in `table` uint8 (1, 256, 3)."""
 
@@ -77,6 +82,11 @@ class Plate:
     def figure(self) -> NDArray[np.uint8]:
         """All of it, uint8 (N, N, 4)."""
         return np.asarray(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), np.uint8)
+
+    @property
+    def wall(self) -> NDArray[np.uint8]:
+        """The same."""
+        return self.figure
 
 
 def widen(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:

@@ -109,11 +109,11 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     mesh = source.mesh
     points = source.camera.project(mesh.pose(motion))
     keypoints = source.select_keypoints(points)
-    mouth, eyes = (_window(keypoints, *group) for group in ((LIPS, *MOUTH_WINDOW), (LIDS, *EYES_WINDOW)))
+    mouth, eyes = _window(keypoints, LIPS, *MOUTH_WINDOW), _window(keypoints, LIDS, *EYES_WINDOW)
     raster, flow = source.trace(points, mouth, eyes)
     eyes_maps = np.empty((*EYES_WINDOW, 2), np.float32)
-    eyes_maps[..., 0] = eyes.cut(flow.seen) > 0
-    eyes_maps[..., 1] = raster.parts(mesh.parts, eyes) == Part.EYE
+    shown = eyes.within(raster.window).cut(raster.triangle)
+    _mark_eyes(shown, mesh.parts, eyes.cut(flow.seen), eyes_maps)
     mouth_maps = _mouth_maps(source, raster, flow.seen, mouth)
     return FaceGeometry(keypoints, raster, flow, mouth, mouth_maps, eyes, eyes_maps)
 
@@ -121,10 +121,20 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
 def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:
     """A window of whole pixels centred on a group of keypoints, inside the picture."""
     half = FRAME_SIZE / 2
-    x, y = (keypoints[list(group), :2].mean(0) + 1) * half
-    left = int(np.clip(round(x - width / 2), 0, FRAME_SIZE - width))
-    top = int(np.clip(round(y - height / 2), 0, FRAME_SIZE - height))
+    x, y, _ = ((keypoints.take(group, 0).sum(0) / len(group) + 1) * half).tolist()
+    left = min(max(round(x - width / 2), 0), FRAME_SIZE - width)
+    top = min(max(round(y - height / 2), 0), FRAME_SIZE - height)
     return Window(half, left, top, width, height)
+
+
+@numba.njit(nogil=True, cache=True)
+def _mark_eyes(nearest: Any, parts: Any, seen: Any, maps: Any) -> None:
+    """Mark in `maps` what the source camera saw, and the eyeballs."""
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            t = nearest[y, x]
+            maps[y, x, 0] = 1 if seen[y, x] else 0
+            maps[y, x, 1] = 1 if t >= 0 and parts[t] == np.uint8(Part.EYE) else 0
 
 
 def _mouth_maps(source: SourceGeometry, raster: Raster, seen: NDArray[np.uint8], window: Window) -> FloatArray:

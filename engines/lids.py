@@ -23,10 +23,15 @@ _ROW: Final = 14, (1 << 14) - 1
 def smooth_lids(picture: NDArray[np.uint8], geometry: FaceGeometry) -> None:
     """Smooth the stretched lids in the eye window of `picture` uint8 RGB (512, 512, 3), in place."""
     window, flow = geometry.eyes, geometry.flow
-    area = window.cut(picture)
-    share = np.zeros(area.shape[:2], np.float32)
-    if _find_stretched(window.cut(flow.place), window.cut(flow.cover), geometry.eyes_maps, share):
-        _smooth(area.copy(), share, area)
+    _smooth_stretched(window.cut(flow.place), window.cut(flow.cover), geometry.eyes_maps, window.cut(picture))
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _smooth_stretched(place: Any, cover: Any, maps: Any, picture: Any) -> None:
+    """All compiled as one, so that the first blink of a call finds it loaded."""
+    share = np.zeros(cover.shape, np.float32)
+    if _find_stretched(place, cover, maps, share):
+        _smooth(picture.copy(), share, picture)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
