@@ -1,13 +1,17 @@
 """What the pack of a clip keeps beside its portrait; `engines.clip` plays it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from engines.clip import Reel
+from engines.avatar import Avatar
+from engines.clip import Clip, Reel
 from engines.clip_fit import Shots
 from engines.clip_track import Track
-from engines.expression import FloatArray
+from engines.expression import EXPRESSION_SIZE, FloatArray
+from engines.landmarks import TRACKED, Crop
+from engines.media import FRAME_SIZE
 from engines.pictures import to_jpeg
 from engines.portrait import frame
 
@@ -27,3 +31,21 @@ def write_clip(pack: Path, track: Track, shots: Shots, base: FloatArray) -> None
         eye_centers=shots.eye_centers.astype(np.float32),
         expressions=shots.expressions.astype(np.float32),
     )
+
+
+def hold_still(avatar: Avatar, pack: Path) -> Avatar:
+    """`avatar` in a clip of two frames that show the portrait: it is drawn as others are that move."""
+    geometry, face = avatar.geometry, avatar.geometry.mesh.deltas.shape[1]
+    frames = range(2)
+    rest = np.stack([geometry.mesh.neutral[:face] for _ in frames])
+    shots = Shots(
+        squares=[Crop(FRAME_SIZE / 2, FRAME_SIZE / 2, FRAME_SIZE) for _ in frames],
+        cameras=[geometry.camera for _ in frames],
+        rest=rest,
+        shown=rest,
+        eye_centers=np.stack([geometry.mesh.eye_centers for _ in frames]),
+        expressions=np.zeros((len(frames), EXPRESSION_SIZE), np.float32),
+    )
+    points, doubt = (np.zeros((len(frames), len(TRACKED), *shape), np.float32) for shape in ((2,), ()))
+    write_clip(pack, Track([to_jpeg(avatar.picture) for _ in frames], points, doubt, ()), shots, rest[0])
+    return replace(avatar, clip=Clip(pack, geometry.mesh, geometry.interior))

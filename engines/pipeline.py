@@ -18,6 +18,7 @@ import numpy as np
 
 from engines.avatar import Avatar
 from engines.backend import Backend
+from engines.clip_pack import hold_still
 from engines.controls import Controls
 from engines.drawing import Drawing, Painting
 from engines.drive import UNDRIVEN, Drive
@@ -54,6 +55,10 @@ class Engine:
     def prepare(self, avatar: Avatar) -> None:
         """Encode `avatar`, so that no picture has to wait for it."""
         self.drawing.sources.get(avatar)
+
+    def in_clip(self, avatar: Avatar, pack: Path) -> Avatar:
+        """`avatar` as if made of a clip, which is written to the folder `pack`: by it the cost of one is measured."""
+        return hold_still(avatar, pack)
 
     def open(self, avatar: Avatar, *, seed: int = 0, lookahead_ms: int = 80) -> "Pipeline":
         """A pipeline for one session. Raises `ValueError` for a lookahead that the networks have no head for."""

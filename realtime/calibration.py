@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import av
@@ -32,11 +34,13 @@ _SILENCE: Final = np.zeros(320, np.int16)
 @dataclass(frozen=True, slots=True)
 class Costs:
     """What batches take while all workers are busy, the seconds in which one picture is encoded, and by how many more
-    one within a whole photo is composed and encoded."""
+    one within a whole photo is composed and encoded; and the seconds of the largest batch when all in it move as in a
+    clip."""
 
     curve: CostCurve
     encode: float
     photo: float
+    moving: float
 
     def capacity(self, slack: float, workers: int, cores: int) -> int:
         """How many calls always have their pictures within `slack` seconds. An engine that draws face by face shares
@@ -52,11 +56,27 @@ class Costs:
         photos = replace(self, encode=self.encode + self.photo).capacity(slack, workers, cores)
         return math.ceil(self.capacity(slack, workers, cores) / photos)
 
+    def clip_places(self) -> int:
+        """The same of one that moves as in a clip: to the nearest, for a little more is within what costs vary."""
+        alone = self.encode if self.curve.largest == 1 else 0.0
+        return max(1, round((self.moving + alone) / (self.curve.seconds[-1] + alone)))
+
 
 def measure(engine: Engine, avatar: Any, perform: Perform, buckets: tuple[int, ...], workers: int) -> Costs:
     """Let `workers` draw in silence at the same time, for every bucket, and encode what comes of it. Takes a moment."""
+    with TemporaryDirectory() as folder:
+        clip = engine.in_clip(avatar, Path(folder))
+        moving = _curve([_Bench(engine, clip, perform, buckets) for _ in range(workers)], buckets[-1:])
     benches = [_Bench(engine, avatar, perform, buckets) for _ in range(workers)]
-    with ThreadPoolExecutor(workers) as executor:
+    curve = _curve(benches, buckets)
+    plain, photo = (
+        median(itertools.chain.from_iterable(bench.encode(within) for bench in benches)) for within in (False, True)
+    )
+    return Costs(curve, plain, max(0.0, photo - plain), moving.seconds[0])
+
+
+def _curve(benches: list["_Bench"], buckets: tuple[int, ...]) -> CostCurve:
+    with ThreadPoolExecutor(len(benches)) as executor:
 
         def draw(size: int) -> None:
             list(executor.map(lambda bench: bench.draw(size), benches))
@@ -64,10 +84,7 @@ def measure(engine: Engine, avatar: Any, perform: Perform, buckets: tuple[int, .
         curve = CostCurve.measure(draw, buckets, _REPEATS)
     for bench in benches:
         bench.close()
-    plain, photo = (
-        median(itertools.chain.from_iterable(bench.encode(within) for bench in benches)) for within in (False, True)
-    )
-    return Costs(curve, plain, max(0.0, photo - plain))
+    return curve
 
 
 class _Bench:

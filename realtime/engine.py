@@ -65,6 +65,10 @@ class Engine(Protocol):
         """Encode `avatar`, which takes a moment: a pipeline that is given it later draws it at once."""
         ...
 
+    def in_clip(self, avatar: Any, pack: Path) -> Any:
+        """`avatar` as if made of a clip, which is written to the folder `pack`: by it the cost of one is measured."""
+        ...
+
     def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> Pipeline: ...
 
 

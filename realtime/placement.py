@@ -4,10 +4,6 @@ The one-process server keeps them in memory. Placement over many machines has th
 """
 
 from dataclasses import dataclass
-from typing import Final
-
-CLIP: Final = 2
-"""Places that an avatar takes which moves as in its clip: 1.7 times the work of a portrait."""
 
 
 class Full(Exception):
@@ -21,13 +17,14 @@ class Full(Exception):
 @dataclass(slots=True)
 class Placement:
     """`capacity` places. While `draining` none is given. A call that shows a whole photo takes `photo` of them, and one
-    whose avatar moves as in a clip takes `CLIP`."""
+    whose avatar moves as in a clip takes `clip`."""
 
     capacity: int
     retry_after: int = 5
     taken: int = 0
     draining: bool = False
     photo: int = 1
+    clip: int = 1
 
     def reserve(self, *, clip: bool = False) -> "Place":
         """Take what a call with this kind of avatar takes. Raises `Full`."""
@@ -58,7 +55,7 @@ class Place:
         self._resize(0)
 
     def _needed(self, clip: bool, photo: bool) -> int:
-        places = (CLIP if clip else 1) + (self._placement.photo - 1 if photo else 0)
+        places = (self._placement.clip if clip else 1) + (self._placement.photo - 1 if photo else 0)
         return min(places, max(1, self._placement.capacity))  # who is alone may have all of it
 
     def _resize(self, places: int) -> None:

@@ -25,10 +25,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._by_secret)
 
-    def admit(self, capacity: int, photo: int = 1) -> None:
-        """Let `capacity` calls live at the same time, or fewer where some of them show a whole photo: that takes
-        `photo` places."""
-        self.placement.capacity, self.placement.photo = capacity, min(photo, capacity)
+    def admit(self, capacity: int, photo: int = 1, clip: int = 1) -> None:
+        """Let `capacity` calls live at the same time, or fewer where some of them show a whole photo, which takes
+        `photo` places, or move as in a clip, which takes `clip`."""
+        self.placement.capacity = capacity
+        self.placement.photo, self.placement.clip = min(photo, capacity), min(clip, capacity)
         self.resources.metrics.capacity.set(capacity)
 
     async def start(self, offer: Offer, avatar_id: str, client: str | None) -> tuple[Session, str]:

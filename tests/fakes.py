@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,9 @@ class FakeEngine:
     def prepare(self, avatar: Any) -> None:
         self.prepared.append(avatar.id)
 
+    def in_clip(self, avatar: Any, pack: Path) -> Any:
+        return replace(avatar, clip="moves")
+
     def open(self, avatar: Any, *, seed: int = 0, lookahead_ms: int = 80) -> "FakePipeline":
         time.sleep(self.opening)
         pipeline = FakePipeline(self, avatar, lookahead_ms)
@@ -101,7 +104,7 @@ class FakePipeline:
         return MotionFrame(Motion(expression, pose), shown, self.epoch)
 
     def draw(self, moved: MotionFrame) -> VideoFrame:
-        time.sleep(self._engine.cost)
+        time.sleep(self._engine.cost * (1 if self.avatar.clip is None else 2))
         self.drawn += 1
         level = float(moved.motion.expression[EXPRESSION_INDEX["jawOpen"]]) / (self.controls.alpha or 1.0)
         planes = self._draw(level)

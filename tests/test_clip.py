@@ -9,6 +9,7 @@ import pytest
 from engines import portrait_pack
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.clip import ClipFrame, Reel, turning
+from engines.clip_pack import hold_still
 from engines.controls import Controls
 from engines.drive import UNDRIVEN, Drive
 from engines.expression import EXPRESSION_INDEX, rest_expression
@@ -130,6 +131,15 @@ def test_beside_the_face_a_scene_is_the_clip_itself(avatar: Avatar) -> None:
     assert np.abs(planes - scene.step(painting.picture))[: scene.size[1]].mean() < 1.5, (
         "as if all of it were laid there"
     )
+
+
+def test_a_portrait_in_a_clip_holds_still(tmp_path: Path) -> None:
+    still = load_avatar(list_avatars()[0])
+    moving = hold_still(still, tmp_path)
+    assert moving.clip is not None and len(moving.clip) == 2
+    drawing = compact_drawing(OpenVinoBackend("f32"), WEIGHTS)
+    drawn = drawing.open().paint(drawing.sources.at(moving, FRAME_TICKS), Motion())
+    assert np.abs(drawn.picture.astype(int) - still.picture).mean() < 1
 
 
 def test_points_of_a_clip_cannot_be_moved(maker: AvatarMaker, avatar: Avatar) -> None:

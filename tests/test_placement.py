@@ -31,8 +31,8 @@ def test_a_whole_photo_takes_more_and_gives_it_back() -> None:
     assert placement.taken == 1
 
 
-def test_a_clip_takes_two_and_its_whole_scene_comes_on_top() -> None:
-    placement = Placement(5, photo=3)
+def test_a_clip_takes_what_it_costs_and_its_whole_scene_comes_on_top() -> None:
+    placement = Placement(5, photo=3, clip=2)
     moving = placement.reserve(clip=True)
     assert placement.taken == 2
     moving.make_room(clip=True, photo=True)
@@ -43,7 +43,7 @@ def test_a_clip_takes_two_and_its_whole_scene_comes_on_top() -> None:
 
 
 def test_a_machine_for_one_call_shows_whatever_is_asked_for() -> None:
-    placement = Placement(1, photo=3)
+    placement = Placement(1, photo=3, clip=2)
     placement.reserve(clip=True).make_room(clip=True, photo=True)
     assert placement.taken == 1
 
