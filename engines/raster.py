@@ -142,21 +142,23 @@ def _rasterize(
             narrow = column_x * row_y - column_y * row_x < np.float32(1024) * grazing
             mark = marks[1 if narrow else 0, t]
         wa, wb, wc = one - wb - wc + _EDGE, wb + _EDGE, wc + _EDGE
-        # The compiler takes 16 pixels of a row at once if none are left over: beyond the box all are left alone.
+        # The compiler takes eight pixels of a row at once if none are left over and none skipped: beyond the box, and
+        # where another triangle is nearer, they stay as they are.
         count = np.int32(right - left + 1)
-        steps, wide = np.int32((count + 15) & -16), np.float32(count)
+        steps, wide = np.int32((count + 7) & -8), np.float32(count)
         for y in range(top, bottom + 1):
             first = np.uintp(y * width + left)
             for i in range(min(steps, np.int32(depth.size - first))):
                 x = np.float32(np.int32(i))
                 at, deep = first + np.uintp(i), z + x * z_x
                 inside = (min(wa + x * wa_x, wb + x * wb_x, wc + x * wc_x) >= zero) & (x < wide)
-                if inside & (deep < depth[at]):
-                    depth[at], nearest[at] = deep, t
-                    if place is not None:
-                        u = np.uint32(np.int32(min(max(column + x * column_x, zero), last)))
-                        v = np.uint32(np.int32(min(max(row + x * row_x, zero), last)))
-                        place[at] = u | v << np.uint32(14) | mark
+                wins = inside & (deep < depth[at])
+                depth[at] = deep if wins else depth[at]
+                nearest[at] = t if wins else nearest[at]
+                if place is not None:
+                    u = np.uint32(np.int32(min(max(column + x * column_x, zero), last)))
+                    v = np.uint32(np.int32(min(max(row + x * row_x, zero), last)))
+                    place[at] = u | v << np.uint32(14) | mark if wins else place[at]
             wa, wb, wc, z = wa + wa_y, wb + wb_y, wc + wc_y, z + z_y
             if source is not None:
                 column, row = column + column_y, row + row_y
