@@ -94,13 +94,21 @@ class Clip:
 
 
 class Reel:
-    """A file of JPEGs, one after the other, that begin and end at `edges` int64 (N + 1,)."""
+    """A file of JPEGs, one after the other, that begin and end at `edges` int64 (N + 1,). Equal to others of the same
+    file: a pack is never written again."""
 
     def __init__(self, path: Path, edges: NDArray[np.int64]) -> None:
+        self._path = path
         self._bytes = np.memmap(path, np.uint8, "r")
         self._edges = edges
         if edges[-1] != len(self._bytes):
             raise ValueError(f"{path} has {len(self._bytes)} bytes, not {edges[-1]}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reel) and self._path == other._path
+
+    def __hash__(self) -> int:
+        return hash(self._path)
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """RGB uint8 (h, w, 3)."""

@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ LONGEST_SIDE: Final = 1920
 """Pixels of the longer side of a scene that is kept with an avatar."""
 FEATHER: Final = 40
 """Pixels of the avatar's picture over which it passes into the photo."""
+KEPT_FRAMES: Final = 144
+"""Frames of clips that stay decoded, in all: 200 MB, if they are as large as any (`engines.videos.KEPT_PIXELS`)."""
 ENOUGH: Final = 0.8
 """Scale of the avatar's picture in the photo from which on it is laid there without being made smaller first."""
 
@@ -59,19 +61,24 @@ class Scene:
     """
 
     def __init__(self, photo: NDArray[np.uint8], square: Crop) -> None:
-        height, width = photo.shape[0] // 2 * 2, photo.shape[1] // 2 * 2
-        self._photo = np.ascontiguousarray(photo[:height, :width])
-        self._planes = cv2.cvtColor(self._photo, cv2.COLOR_RGB2YUV_I420)
-        self._square = square
+        self._photo = _even(photo)
+        self._hang(np.asarray(cv2.cvtColor(self._photo, cv2.COLOR_RGB2YUV_I420), np.uint8), square)
+
+    def _hang(self, planes: NDArray[np.uint8], square: Crop) -> None:
+        self._planes, self._square = planes, square
         self._laid_size = round(square.side) if square.side < ENOUGH * FRAME_SIZE else FRAME_SIZE
         self._rows, self._columns = self._within(-1, -1, 1, 1)
-        matrix = square.pixel_matrix(FRAME_SIZE, self._columns.start, self._rows.start)
-        self.patch = Patch(self._photo[self._rows, self._columns], matrix, math.ceil(FRAME_SIZE / self._laid_size))
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self._photo.shape[1], self._photo.shape[0]
+        return self._planes.shape[1], self._planes.shape[0] * 2 // 3
+
+    @property
+    def patch(self) -> Patch:
+        """Where the picture is laid."""
+        matrix = self._square.pixel_matrix(FRAME_SIZE, self._columns.start, self._rows.start)
+        return Patch(self._under(self._rows, self._columns), matrix, math.ceil(FRAME_SIZE / self._laid_size))
 
     @staticmethod
     def exists(pack: Path) -> bool:
@@ -88,7 +95,8 @@ class Scene:
         if photo is None:
             raise NoScene(f"{pack.name} has no photo around it: only avatars made of photos have one")
         square = Crop(**json.loads((pack / "scene.json").read_text()))
-        return cls(*_shrunk(np.asarray(photo, np.uint8), square, most_pixels))
+        photo, scale = _shrunk(np.asarray(photo, np.uint8), most_pixels)
+        return cls(photo, square.scaled(scale))
 
     def at(self, media_time: int) -> "Scene":
         """The scene at a media time: a photo is always the same."""
@@ -96,7 +104,8 @@ class Scene:
 
     def paste(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The photo with the avatar's `picture`, uint8 RGB (512, 512, 3), in its place: uint8 RGB (h, w, 3)."""
-        whole = self._photo.copy()
+        width, height = self.size
+        whole = self._under(slice(0, height), slice(0, width)).copy()
         whole[self._rows, self._columns] = self._region(picture, self._all)
         return whole
 
@@ -114,19 +123,20 @@ class Scene:
         return self._around(region, self._rows, self._columns)
 
     def _around(self, region: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
-        planes, height = self._planes.copy(), self.size[1]
-        luma = rows.stop - rows.start
+        planes, luma = self._planes.copy(), rows.stop - rows.start
         planes[rows, columns] = region[:luma]
-        chroma = planes[height:].reshape(2, height // 2, -1)
-        halved = (slice(part.start // 2, part.stop // 2) for part in (rows, columns))
-        chroma[:, *halved] = region[luma:].reshape(2, luma // 2, -1)
+        _chroma(planes)[:, *_halved(rows, columns)] = _chroma(region)
         return planes
+
+    def _under(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Part of the photo, RGB."""
+        return self._photo[rows, columns]
 
     def _region(self, picture: NDArray[np.uint8], part: _Part) -> NDArray[np.uint8]:
         if self._laid_size < FRAME_SIZE:
             size = self._laid_size, self._laid_size
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-        region = self._photo[part.rows, part.columns]
+        region = self._under(part.rows, part.columns)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         laid = cv2.warpAffine(picture, part.matrix, region.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
         blended = np.empty_like(region)
@@ -146,7 +156,9 @@ class Scene:
         if width == 0:
             return None
         edges = np.array([left - 1, top - 1, left + width + 1, top + height + 1]) * (2 / EXTENSION_SIZE) - 1
-        return self._part(*self._within(*edges.clip(-1, 1)), wide * _COARSE_SHARE)
+        rows, columns = self._within(*edges.clip(-1, 1))
+        within = rows.start < rows.stop and columns.start < columns.stop
+        return self._part(rows, columns, wide * _COARSE_SHARE) if within else None
 
     def _within(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
         """Rows and columns of the photo, from even ones to even ones, around a rectangle in [-1, 1] of the square."""
@@ -165,7 +177,20 @@ class Scene:
         return _Part(rows, columns, matrix, laid + (laid >> 7))
 
 
-class ClipScene(Scene):
+class Frame(Scene):
+    """A frame of a clip, of which there are I420 `planes`, uint8 (h * 3 / 2, w)."""
+
+    def __init__(self, planes: NDArray[np.uint8], square: Crop) -> None:
+        self._hang(planes, square)
+
+    def _under(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        chroma = _chroma(self._planes)[:, *_halved(rows, columns)]
+        some = np.concatenate([self._planes[rows, columns].ravel(), chroma.ravel()])
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        return np.asarray(cv2.cvtColor(some.reshape(height * 3 // 2, width), cv2.COLOR_YUV2RGB_I420), np.uint8)
+
+
+class ClipScene(Frame):
     """The frames of a clip: as a scene it is its first frame, and another one `at` every media time."""
 
     def __init__(self, pack: Path, most_pixels: int) -> None:
@@ -176,20 +201,44 @@ class ClipScene(Scene):
 
     def at(self, media_time: int) -> Scene:
         """The frame that `engines.clip.Clip` shows then."""
-        return Scene(*self._frame(turning(media_time, len(self._squares))))
+        return Frame(*self._frame(turning(media_time, len(self._squares))))
 
     def _frame(self, index: int) -> tuple[NDArray[np.uint8], Crop]:
+        planes, scale = _decoded(self._reel, index, self._most_pixels)
         x, y, side, roll = (float(value) for value in self._squares[index])
-        return _shrunk(self._reel.frame(index), Crop(x, y, side, roll), self._most_pixels)
+        return planes, Crop(x, y, side, roll).scaled(scale)
 
 
-def _shrunk(photo: NDArray[np.uint8], square: Crop, most_pixels: int) -> tuple[NDArray[np.uint8], Crop]:
-    """Both as they are with at most as many pixels."""
+@lru_cache(KEPT_FRAMES)
+def _decoded(reel: Reel, index: int, most_pixels: int) -> tuple[NDArray[np.uint8], float]:
+    """A frame of a reel, with at most as many pixels, as I420 planes; and its scale. A clip that plays forth and back
+    finds here what it showed last, which is what it shows next."""
+    frame, scale = _shrunk(reel.frame(index), most_pixels)
+    return np.asarray(cv2.cvtColor(_even(frame), cv2.COLOR_RGB2YUV_I420), np.uint8), scale
+
+
+def _even(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """All but a last row or column that has none beside it."""
+    return np.ascontiguousarray(photo[: photo.shape[0] // 2 * 2, : photo.shape[1] // 2 * 2])
+
+
+def _chroma(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The colours (2, h / 2, w / 2) in I420 planes (h * 3 / 2, w)."""
+    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+    return planes[height:].reshape(2, height // 2, width // 2)
+
+
+def _halved(rows: slice, columns: slice) -> tuple[slice, slice]:
+    return slice(rows.start // 2, rows.stop // 2), slice(columns.start // 2, columns.stop // 2)
+
+
+def _shrunk(photo: NDArray[np.uint8], most_pixels: int) -> tuple[NDArray[np.uint8], float]:
+    """The photo with at most as many pixels, and its scale."""
     scale = (most_pixels / (photo.shape[0] * photo.shape[1])) ** 0.5
     if scale >= 1:
-        return photo, square
+        return photo, 1.0
     size = int(photo.shape[1] * scale), int(photo.shape[0] * scale)
-    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8), square.scaled(scale)
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
 def _share() -> NDArray[np.uint8]:

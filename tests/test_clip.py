@@ -115,9 +115,10 @@ def test_the_face_goes_back_into_its_frame(avatar: Avatar) -> None:
     scene = Scene.load(avatar.folder)
     assert scene.size == (640, 640)
     one, other = scene.at(0), scene.at(15 * FRAME_TICKS)
-    assert np.abs(one._photo.astype(int) - other._photo).mean() > 1
-    whole = other.paste(frame(avatar, 15).picture)
-    assert np.abs(whole.astype(int) - other._photo).mean() < 1.5
+    assert np.abs(one._planes.astype(int) - other._planes)[:640].mean() > 1
+    whole, clip = other.paste(frame(avatar, 15).picture), cv2.cvtColor(other._planes, cv2.COLOR_YUV2RGB_I420)
+    assert np.abs(whole.astype(int) - clip).mean() < 1.5
+    assert Scene.load(avatar.folder, 320 * 320).at(15 * FRAME_TICKS).size == (320, 320)
 
 
 def test_beside_the_face_a_scene_is_the_clip_itself(avatar: Avatar) -> None:
@@ -128,9 +129,17 @@ def test_beside_the_face_a_scene_is_the_clip_itself(avatar: Avatar) -> None:
     frame, planes = (np.asarray(each, int) for each in (scene._planes, scene.step(painting.picture, painting.new)))
     changed = np.abs(planes - frame)[: scene.size[1]] > 0
     assert 0.02 < changed.mean() < 0.3
-    assert np.abs(planes - scene.step(painting.picture))[: scene.size[1]].mean() < 1.5, (
-        "as if all of it were laid there"
-    )
+    whole = scene.step(painting.picture).astype(int)
+    assert np.abs(planes - whole)[: scene.size[1]].mean() < 1.5, "as if all were laid there"
+
+
+def test_frames_shown_lately_stay_decoded_for_all(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Scene.load(avatar.folder), Scene.load(avatar.folder)
+    shown = one.at(17 * FRAME_TICKS)
+    planes = shown._planes.copy()
+    shown.step(np.zeros((512, 512, 3), np.uint8))
+    monkeypatch.setattr(Reel, "frame", None)
+    assert np.array_equal(other.at(17 * FRAME_TICKS)._planes, planes), "nothing was drawn into it"
 
 
 def test_a_portrait_in_a_clip_holds_still(tmp_path: Path) -> None:
