@@ -37,6 +37,15 @@ _SHELF, _MASK, _WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
 _SEEN, _MIXED = 1 << 30, 1 << 31
 """Noted with a place until it is settled: the source saw it; or it saw some of the triangle, with `_SEEN` at a grazing
 angle."""
+_SKIN, _WORN, _PICTURE = (shelf << _SHELF for shelf in (atlas.SKIN, atlas.WORN, atlas.PICTURE))
+_MARKS: Final = np.array(
+    [
+        [_SKIN, _WORN, _MIXED | _SKIN, _MIXED | _WORN, _SEEN | _PICTURE, _SEEN | _PICTURE],
+        [_SKIN, _WORN, _MIXED | _SEEN | _SKIN, _MIXED | _SEEN | _WORN, _SEEN | _SKIN, _SEEN | _WORN],
+    ],
+    np.uint32,
+)
+"""What is noted at no grazing angle, and at one: for skin and for what is worn, `HIDDEN`, `PARTLY` and `WHOLE`."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,8 @@ class SourceView:
     @cached_property
     def marks(self) -> NDArray[np.uint32]:
         """What is noted with a place beside where it is, uint32 (2, T): at no grazing angle, and at one."""
-        drawn = np.where(self.parts >= Part.HAIR, atlas.WORN, atlas.SKIN) << _SHELF
-        whole = np.stack([np.full_like(drawn, atlas.PICTURE << _SHELF), drawn]) | _SEEN
-        mixed = np.stack([drawn, drawn | _SEEN]) | _MIXED
-        return np.select([self.sight == WHOLE, self.sight == PARTLY], [whole, mixed], drawn).astype(np.uint32)
+        rows = 2 * self.sight + (self.parts >= Part.HAIR)
+        return np.stack([table.take(row) for table, row in zip(_MARKS, rows, strict=True)])
 
     @cached_property
     def inner(self) -> NDArray[np.uint8]:
