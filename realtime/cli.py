@@ -1,6 +1,7 @@
 """The command `visavis`."""
 
 import argparse
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -71,6 +72,8 @@ def run(app: "FastAPI", settings: Settings) -> int:
     import uvicorn
 
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
+    gc.collect()
+    gc.freeze()  # nor shall a look through all that is loaded, which takes 60 ms
     config = uvicorn.Config(
         app,
         settings.host,
