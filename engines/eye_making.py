@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engines.atlas import fill
 from engines.expression import FloatArray
-from engines.eye_paint import EyePaint, shut_points, upper_lids
+from engines.eye_paint import LIT, EyePaint, shut_points, upper_lids
 from engines.face_geometry import SourceGeometry
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
@@ -28,12 +28,16 @@ STRETCHED: Final = 0.8
 """Share of its size when shut that a triangle has in the photo, below which it is part of a lid that comes down."""
 _AROUND: Final = 24
 """Pixels around the eyes that the pictures of them show."""
-_LID, _LASHES = (6, 3), (9, 7)
+_LID, _LASHES = (6, 3), (7, 5)
 """Pixels beside and above what is stretched that are drawn anew, and that lashes reach."""
 _BULGE: Final = 0.08
 """By how much the middle of a lid is lighter than its rims."""
+_SKIN_RANGE: Final = 0.3
+"""By how much the lightness of skin near the eyes differs, in shares of it."""
 _LASH_SHARE: Final = 0.85
 """How dark the line of lashes is."""
+LEAST_LIGHT, MOST_LIGHT = 0.4, 1.15
+"""Bounds of the light on an eyeball."""
 _FAR: Final = 2.2
 """Radii of the iris from its centre at which the white has one colour."""
 _WHITE: Final = 0.75
@@ -45,7 +49,9 @@ _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 def eye_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> EyePaint:
     """What `picture` uint8 RGB (512, 512, 3), a photo of a head with its eyes open, does not show of them."""
     box = _eyes_box(geometry)
-    return EyePaint(_whole_eyeballs(picture, geometry, box), _shut_lids(picture, geometry, box), box.left, box.top)
+    balls = _whole_eyeballs(picture, geometry, box)
+    lids = _shut_lids(picture, geometry, box)
+    return EyePaint(balls[..., :3].copy(), balls[..., 3:].copy(), lids, box.left, box.top)
 
 
 def _eyes_box(geometry: SourceGeometry) -> Window:
@@ -58,10 +64,11 @@ def _eyes_box(geometry: SourceGeometry) -> Window:
 
 
 def _whole_eyeballs(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window) -> NDArray[np.uint8]:
-    """`picture` uint8 RGB (512, 512, 3) within `box` without lids: eyeballs all over."""
+    """`picture` uint8 RGB (512, 512, 3) within `box` without lids, eyeballs all over; and the light on them, uint8 RGB
+    (h, w, 6) together."""
     raster = rasterize(geometry.points, geometry.mesh.triangles, Window.whole(FRAME_SIZE))
     photo = box.cut(picture).astype(np.float32)
-    drawn = np.empty_like(photo)
+    drawn = np.empty((*photo.shape[:2], 6), np.float32)
     eyeball = raster.parts(geometry.mesh.parts, box) == Part.EYE
     middle = float(raster.pixels[geometry.mesh.keypoints, 0].mean()) - box.left
     for columns in (slice(0, int(middle)), slice(int(middle), box.width)):
@@ -78,10 +85,10 @@ def _unit(geometry: SourceGeometry) -> float:
 
 
 def _whole_eyeball(photo: FloatArray, eyeball: NDArray[np.bool_], unit: float) -> FloatArray:
-    """One eye, float32 (h, w, 3), where `eyeball` (h, w) shows, completed over all of `photo`."""
+    """One eye, where `eyeball` (h, w) shows, completed over all of `photo`, and the light on it: float32 (h, w, 6)."""
     sure = cv2.erode(eyeball.astype(np.uint8), _CROSS)
     if sure.sum() < 20:
-        return photo
+        return np.dstack([photo, np.full_like(photo, LIT)])
     light = photo @ _LUMA
     x, y, radius = find_iris(light, sure > 0, IRIS_RADIUS * unit)
     rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
@@ -101,7 +108,19 @@ def _whole_eyeball(photo: FloatArray, eyeball: NDArray[np.bool_], unit: float) -
     sure = (white | disc).astype(np.uint8)
     seen = cv2.GaussianBlur(sure.astype(np.float32), (0, 0), 0.7)[..., None]
     seen = np.clip(2 * seen - 0.6, 0, 1)
-    return np.asarray(ball + (photo - ball) * seen, np.float32)
+    ball = np.asarray(ball + (photo - ball) * seen, np.float32)
+    return np.dstack([ball, _light(photo, ball, inside, eyeball & ((seen[..., 0] > 0.5) | (inside[..., 0] == 0)))])
+
+
+def _light(photo: FloatArray, ball: FloatArray, iris: FloatArray, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """How light the `photo` (h, w, 3) shows the eyeball, `LIT` being as it was drawn: lids and lashes throw shadows on
+    it that stay where they are when it turns. They have a colour, but on the `iris` (h, w, 1) it cannot be told. Beyond
+    what is `known` (h, w) it goes on."""
+    shown, drawn = (cv2.GaussianBlur(picture, (0, 0), 0.7) for picture in (photo, ball))
+    grey = ((shown @ _LUMA) / np.maximum(drawn @ _LUMA, 1))[..., None]
+    coloured = shown / np.maximum(drawn, 1)
+    share = np.clip(coloured + (grey - coloured) * iris, LEAST_LIGHT, MOST_LIGHT) * LIT
+    return fill(share.round().astype(np.uint8), 1 - known.astype(np.uint8))
 
 
 def find_iris(light: FloatArray, sure: NDArray[np.bool_], expected: float) -> tuple[float, float, float]:
@@ -156,15 +175,27 @@ def _shut_lids(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window
     lid = (triangle >= 0) & upper_lids(mesh)[triangle] & (shares[triangle] < STRETCHED)
     lid &= _around_lids(mesh, pixels, box)
     lid = cv2.morphologyEx(lid.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    skin = fill(np.asarray(warped, np.uint8), _grown(lid, _LASHES)).astype(np.float32)
     alpha = cv2.GaussianBlur(_grown(lid, _LID).astype(np.float32), (0, 0), 1.5)
-    middle = float(pixels[mesh.keypoints, 0].mean()) - box.left
-    for side, columns in (("right", slice(0, int(middle))), ("left", slice(int(middle), box.width))):
+    middle = int(pixels[mesh.keypoints, 0].mean()) - box.left
+    sides = ("right", slice(0, middle)), ("left", slice(middle, box.width))
+    unknown = _grown(lid, _LASHES)
+    for _, columns in sides:
+        unknown[:, columns] |= _no_skin(warped[:, columns] @ _LUMA, lid[:, columns])
+    skin = fill(np.asarray(warped, np.uint8), unknown).astype(np.float32)
+    for side, columns in sides:
         height, line, above = _margin(lid, columns)
         skin *= 1 + _BULGE * (np.sin(np.pi * height.clip(0, 1)) - 0.5 * (height > 0) * (height < 1))[..., None]
         skin += (_lash_colour(picture, own, mesh, side) - skin) * (_LASH_SHARE * line)[..., None]
         alpha[:, columns] = np.maximum(alpha * above, line)[:, columns]
     return np.dstack([skin, alpha * 255]).round().clip(0, 255).astype(np.uint8)
+
+
+def _no_skin(light: FloatArray, lid: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 where something is much darker or lighter than the skin around the `lid` (h, w): brows, glasses, and glints."""
+    around = _grown(lid, (2 * _LASHES[0], 2 * _LASHES[1])) > _grown(lid, _LASHES)
+    if not around.any():
+        return np.zeros_like(lid)
+    return (np.abs(light / np.median(light[around]) - 1) > _SKIN_RANGE).astype(np.uint8)
 
 
 def _areas(pixels: FloatArray, mesh: HeadMesh) -> FloatArray:

@@ -19,8 +19,10 @@ from engines.raster import Window, barycentric
 
 DOWN_FROM, DOWN_TO = 0.08, 0.5
 """Share of an eye's height by which its lid is down when the drawn lid begins to show, and when it alone shows."""
-SHUT_FROM: Final = 0.7
-"""The same from which on lashes begin to lie on the skin below."""
+HIDDEN_FROM, SHUT_FROM = 0.6, 0.88
+"""The same when lashes begin to hide what is left of the eyeball, and when they begin to lie on the skin below."""
+LIT: Final = 200
+"""Light of an eyeball on which no shadow falls."""
 SEAM: Final = 6
 """Pixels over which the window blends into the picture at its border."""
 SHADOW: Final = 0.3
@@ -38,10 +40,11 @@ _UPPER, _LOWER = ([KEYPOINT_NAMES.index(f"lid_{side}_{number}") for side in ("ri
 
 @dataclass(frozen=True)
 class EyePaint:
-    """`eyeballs` uint8 RGB and `lids` uint8 RGBA (h, w, 4): the part of the source picture from (`left`, `top`) on,
-    without lids, and with shut ones."""
+    """The part of the source picture from (`left`, `top`) on, without lids and with shut ones: `eyeballs` uint8 RGB
+    (h, w, 3), the `light` on them where they are (`LIT`: as they are drawn), likewise, and `lids` uint8 RGBA."""
 
     eyeballs: NDArray[np.uint8]
+    light: NDArray[np.uint8]
     lids: NDArray[np.uint8]
     left: int
     top: int
@@ -56,6 +59,7 @@ class EyePainter:
         self._shut = Window.whole(FRAME_SIZE).pixels(shut_points(geometry))
         self._kinds = self._sort()
         self._heights, self._gaze = _heights(geometry.keypoints), _gaze(geometry.keypoints)
+        self._middles = _middles(geometry.keypoints)
 
     def _sort(self) -> NDArray[np.uint8]:
         """Per triangle: 1 eyeball, 2 upper lid, 3 what lies below it when it is shut, 0 none of these."""
@@ -77,16 +81,17 @@ class EyePainter:
         moved = np.linalg.norm(_gaze(keypoints) - self._gaze, axis=1) * FRAME_SIZE / 2
         lid = _smooth((down - DOWN_FROM) / (DOWN_TO - DOWN_FROM))
         anew = np.maximum(_smooth((moved - MOVED_FROM) / (MOVED_TO - MOVED_FROM)), lid)
-        shut = _smooth((down - SHUT_FROM) / (1 - SHUT_FROM))
+        shut, hidden = (_smooth((down - start) / (1 - start)) for start in (SHUT_FROM, HIDDEN_FROM))
+        away = ((_middles(keypoints) - self._middles) * (FRAME_SIZE / 2)).astype(np.float32)
         middle = int((keypoints[_UPPER, 0].mean() + 1) * FRAME_SIZE / 2) - window.left
         paint, area = self._paint, window.cut(picture)
         drawn, eyeball = np.empty(area.shape, np.float32), np.zeros(area.shape[:2], np.uint8)
         _lay(
             window.cut(warped), window.cut(raster.triangle), window.left, window.top, raster.pixels,
-            self._mesh.triangles, self._kinds, self._source, self._shut, paint.eyeballs, paint.lids, paint.left,
-            paint.top, np.stack([anew, lid, shut]), middle, drawn, eyeball,
+            self._mesh.triangles, self._kinds, self._source, self._shut, paint.eyeballs, paint.light, paint.lids,
+            paint.left, paint.top, np.stack([anew, lid, shut]), away, middle, drawn, eyeball,
         )  # fmt: skip
-        _finish(drawn, eyeball, anew, shut, middle, area)
+        _finish(drawn, eyeball, lid, hidden, middle, area)
 
 
 def shut_points(geometry: SourceGeometry) -> FloatArray:
@@ -114,7 +119,12 @@ def _heights(keypoints: FloatArray) -> FloatArray:
 
 def _gaze(keypoints: FloatArray) -> FloatArray:
     """Where the irises (right, left) are between the corners of the eyes (2, 2), in [-1, 1] of the picture."""
-    return np.asarray(keypoints[_IRISES, :2] - keypoints[_CORNERS, :2].mean(1), np.float32)
+    return np.asarray(keypoints[_IRISES, :2] - _middles(keypoints), np.float32)
+
+
+def _middles(keypoints: FloatArray) -> FloatArray:
+    """The places between the corners of the eyes (right, left) (2, 2), in [-1, 1] of the picture."""
+    return np.asarray(keypoints[_CORNERS, :2].mean(1), np.float32)
 
 
 def _smooth(share: FloatArray) -> FloatArray:
@@ -125,7 +135,8 @@ def _smooth(share: FloatArray) -> FloatArray:
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _lay(
     warped: Any, nearest: Any, left: int, top: int, pixels: Any, triangles: Any, kinds: Any, source: Any, shut: Any,
-    eyeballs: Any, lids: Any, paint_left: int, paint_top: int, shares: Any, middle: int, drawn: Any, eyeball: Any,
+    eyeballs: Any, light: Any, lids: Any, paint_left: int, paint_top: int, shares: Any, away: Any, middle: int,
+    drawn: Any, eyeball: Any,
 ) -> None:  # fmt: skip
     for y in range(nearest.shape[0]):
         for x in range(nearest.shape[1]):
@@ -144,29 +155,38 @@ def _lay(
             wb, wc = barycentric(pixels, a, b, c_, left + x, top + y)
             u = at[a, 0] + wb * (at[b, 0] - at[a, 0]) + wc * (at[c_, 0] - at[a, 0]) - paint_left
             v = at[a, 1] + wb * (at[b, 1] - at[a, 1]) + wc * (at[c_, 1] - at[a, 1]) - paint_top
-            height, width = picture.shape[:2]
-            u = min(max(u, np.float32(0)), np.float32(width - 1.001))
-            v = min(max(v, np.float32(0)), np.float32(height - 1.001))
-            column, row = int(u), int(v)
-            u, v = u - np.float32(column), v - np.float32(row)
             if kinds[t] != 1:
-                above = picture[row, column, 3] * (1 - u) + picture[row, column + 1, 3] * u
-                below = picture[row + 1, column, 3] * (1 - u) + picture[row + 1, column + 1, 3] * u
-                share *= (above * (1 - v) + below * v) * np.float32(1 / 255)
+                share *= _look_up(lids, 3, u, v) * np.float32(1 / 255)
+            shadows = np.float32(1) - shares[1, side]
+            across = np.float32(left + x - paint_left) - away[side, 0]
+            along = np.float32(top + y - paint_top) - away[side, 1]
             for c in range(3):
-                above = picture[row, column, c] * (1 - u) + picture[row, column + 1, c] * u
-                below = picture[row + 1, column, c] * (1 - u) + picture[row + 1, column + 1, c] * u
-                drawn[y, x, c] += (above * (1 - v) + below * v - drawn[y, x, c]) * share
+                value = _look_up(picture, c, u, v)
+                if kinds[t] == 1:  # shadows stay where the lids throw them
+                    value *= np.float32(1) + (_look_up(light, c, across, along) * np.float32(1 / LIT) - 1) * shadows
+                drawn[y, x, c] += (value - drawn[y, x, c]) * share
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def _look_up(picture: Any, channel: int, x: Any, y: Any) -> Any:
+    """A channel of `picture` at a place, bilinearly."""
+    u = min(max(x, np.float32(0)), np.float32(picture.shape[1] - 1.001))
+    v = min(max(y, np.float32(0)), np.float32(picture.shape[0] - 1.001))
+    column, row = int(u), int(v)
+    u, v = u - np.float32(column), v - np.float32(row)
+    above = picture[row, column, channel] * (1 - u) + picture[row, column + 1, channel] * u
+    below = picture[row + 1, column, channel] * (1 - u) + picture[row + 1, column + 1, channel] * u
+    return above * (1 - v) + below * v
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _finish(drawn: Any, eyeball: Any, anew: Any, shut: Any, middle: int, out: Any) -> None:
+def _finish(drawn: Any, eyeball: Any, lid: Any, hidden: Any, middle: int, out: Any) -> None:
     """Shade the eyeball under its lid, smooth its rim, and lay all into the picture with a soft seam."""
     height, width = eyeball.shape
     one, seam = np.float32(1), np.float32(SEAM)
     for x in range(width):
         side = int(x >= middle)
-        shade, light = np.float32(SHADOW) * anew[side], one - np.float32(0.7) * shut[side]
+        shade, light = np.float32(SHADOW) * lid[side], one - np.float32(0.6) * hidden[side]
         for y in range(2, height - 1):
             if eyeball[y, x]:
                 deep = one if eyeball[y - 1, x] == 0 else np.float32(0.5) * (eyeball[y - 2, x] == 0)

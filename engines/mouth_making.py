@@ -19,8 +19,10 @@ from engines.raster import Window, rasterize
 
 WARMTH: Final = np.array([1.05, 1.0, 0.91], np.float32)
 """Teeth are that much yellower than the white of the eye."""
-LEAST_TEETH, MOST_TEETH = 0.9, 1.45
+LEAST_TEETH, MOST_TEETH = 0.85, 1.35
 """Lightness of teeth in shares of the cheeks'."""
+SPEAKING: Final = 0.94
+"""Lightness of teeth in the shadow of lips that speak, in shares of that of a grin."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _OUTLINE: Final = [
     KEYPOINT_NAMES.index(name)
@@ -47,7 +49,7 @@ def mouth_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> MouthPa
     if teeth is None:
         teeth = _expected_teeth(_white_of_eyes(picture, geometry), cheek)
     light, skin = float(teeth @ _LUMA), float(cheek @ _LUMA)
-    teeth = teeth * np.clip(light, LEAST_TEETH * skin, MOST_TEETH * skin + 20) / max(light, 1.0)
+    teeth = teeth * np.clip(SPEAKING * light, LEAST_TEETH * skin, MOST_TEETH * skin + 20) / max(light, 1.0)
     pink = 0.55 * lips + 0.45 * float(lips @ _LUMA)
     return MouthPaint(
         teeth.clip(0, 248).astype(np.float32),

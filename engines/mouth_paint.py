@@ -106,7 +106,7 @@ def _light(nearest: Any, depth: Any, lips: float, inside: Any, maps: Any, gains:
             down = down * down * (np.float32(3) - 2 * down)
             if tooth:
                 shade = np.exp(-np.float32(TEETH_FADE) * max(deep - np.float32(DEEP_TEETH), np.float32(0)))
-                shade *= np.float32(0.78) + np.float32(0.22) * down
+                shade *= np.float32(0.74) + np.float32(0.26) * down
             else:
                 shade = np.exp(-np.float32(TONGUE_FADE) * max(deep - np.float32(DEEP_TONGUE), np.float32(0)))
                 shade *= np.float32(0.7) + np.float32(0.3) * down

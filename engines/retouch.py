@@ -51,6 +51,7 @@ class Retouch:
             "mouth": np.stack([self.mouth.teeth, self.mouth.tongue, self.mouth.hollow]),
             "cheeks": np.packbits(self.mouth.cheeks),
             "eyeballs": self.eyes.eyeballs,
+            "light": self.eyes.light,
             "lids": self.eyes.lids,
             "eyes_at": np.array([self.eyes.left, self.eyes.top]),
         }
@@ -63,7 +64,7 @@ class Retouch:
         """Read what `save` wrote for a head of so many `triangles`. Raises `ValueError` when it is something else."""
         with np.load(folder / RETOUCH, allow_pickle=False) as arrays:
             try:
-                eyes = EyePaint(arrays["eyeballs"], arrays["lids"], *arrays["eyes_at"].tolist())
+                eyes = EyePaint(arrays["eyeballs"], arrays["light"], arrays["lids"], *arrays["eyes_at"].tolist())
                 lips = Lips(arrays["lips"], *arrays["lips_at"].tolist()) if "lips" in arrays else None
                 cheeks = np.unpackbits(arrays["cheeks"], count=triangles).astype(bool)
                 teeth, tongue, hollow = arrays["mouth"].astype(np.float32)

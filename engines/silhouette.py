@@ -26,6 +26,8 @@ TUCKED: Final = 12
 """Pixels by which the shell reaches behind the mesh."""
 NEAR, FAR = 14, 72
 """Pixels around the mesh that are probably person, and beyond which all is background."""
+LOOSE: Final = 0.12
+"""Distance from the skin, in [-1, 1] of the picture, at which what is as low as the chin is no longer the head's."""
 RIM: Final = tuple(KEYPOINT_NAMES.index(f"outline_{side}_{number}") for side in ("left", "right") for number in (0, 1))
 
 
@@ -58,6 +60,7 @@ def dressed(
     depth = float(shown[mesh.keypoints[list(RIM)], 2].mean())
     shell = _on_plane(camera, grid[kept], depth)
     skinning = _nearest_skinning(mesh, points, grid[kept])
+    skinning *= _following(points[mesh.keypoints, :2], grid[kept], _distance(points[_skin(mesh), :2], grid[kept]))
     triangles = triangles.reshape(-1, 3) + len(mesh.neutral)
     head = skinning.sum(1)[triangles[:, 0] - len(mesh.neutral)] > 0.5
     dressed_mesh = replace(
@@ -98,9 +101,29 @@ def _on_plane(camera: Camera, places: FloatArray, depth: float) -> FloatArray:
     return np.asarray(eye + rays * ((depth - eye[2]) / rays[:, 2:]), np.float32)
 
 
+def _skin(mesh: HeadMesh) -> NDArray[np.int32]:
+    """Some vertices of the skin, spread all over it."""
+    return np.asarray(np.unique(mesh.triangles[mesh.parts == Part.SKIN])[::3], np.int32)
+
+
+def _distance(points: FloatArray, places: FloatArray) -> FloatArray:
+    """From `places` (N, 2) to the nearest of `points` (M, 2)."""
+    return np.asarray(np.linalg.norm(places[:, None] - points, axis=2).min(1), np.float32)
+
+
+def _following(keypoints: FloatArray, places: FloatArray, distance: FloatArray) -> FloatArray:
+    """How far what is seen at `places` (N, 2), at a `distance` (N,) from the skin, follows the head, (N, 1): hats and
+    hair all the way, but collars, and hair as far down, less and less."""
+    nose, chin, neck = (float(keypoints[KEYPOINT_NAMES.index(name), 1]) for name in ("nose_base", "chin", "neck_front"))
+    low = ((places[:, 1] - nose) / (chin - nose)).clip(0, 1)
+    lower = ((places[:, 1] - chin) / max(neck - chin, 1e-3)).clip(0, 1)
+    follows = (1 - low * (distance / LOOSE).clip(0, 1)) * (1 - lower)
+    return np.asarray(follows[:, None], np.float32)
+
+
 def _nearest_skinning(mesh: HeadMesh, points: FloatArray, places: FloatArray) -> FloatArray:
     """Skin weights (N, 4) at `places` (N, 2) in the picture: those of the skin nearest there, blended over 3 cm."""
-    skin = np.unique(mesh.triangles[mesh.parts == Part.SKIN])[::3]
+    skin = _skin(mesh)
     distance = np.linalg.norm(places[:, None] - points[skin, :2], axis=2)
     distance -= distance.min(1, keepdims=True)
     weight = np.exp(-((distance / 0.1) ** 2))

@@ -17,7 +17,7 @@ def test_a_retouch_is_read_as_it_was_written(tmp_path: Path, parted: bool) -> No
     read = Retouch.load(tmp_path, len(geometry.mesh.triangles))
     for name in ("teeth", "tongue", "hollow", "cheeks"):
         np.testing.assert_array_equal(getattr(read.mouth, name), getattr(made.mouth, name))
-    for name in ("eyeballs", "lids", "left", "top"):
+    for name in ("eyeballs", "light", "lids", "left", "top"):
         np.testing.assert_array_equal(getattr(read.eyes, name), getattr(made.eyes, name))
     np.testing.assert_array_equal(read.sealed(picture), made.sealed(picture))
     assert (read.lips is not None) == parted
