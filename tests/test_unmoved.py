@@ -19,20 +19,20 @@ PAINTED = 255 - FRAME
 
 
 def test_where_nothing_moves_the_frame_is_kept() -> None:
-    assert np.array_equal(keep_unmoved(FRAME, PAINTED, flow()), FRAME)
-    assert np.array_equal(keep_unmoved(FRAME, PAINTED, flow(0.1)), FRAME), "trembling is no motion"
+    assert np.array_equal(keep_unmoved(FRAME, PAINTED, flow()).picture, FRAME)
+    assert np.array_equal(keep_unmoved(FRAME, PAINTED, flow(0.1)).picture, FRAME), "trembling is no motion"
 
 
 def test_what_moved_is_painted_softly() -> None:
-    kept = keep_unmoved(FRAME, PAINTED, flow(4.0))
+    kept = keep_unmoved(FRAME, PAINTED, flow(4.0)).picture
     assert np.array_equal(kept[325:331, 246:274], PAINTED[325:331, 246:274])
     assert np.array_equal(kept[:300], FRAME[:300]) and np.array_equal(kept[:, :200], FRAME[:, :200])
-    flat = keep_unmoved(np.zeros_like(FRAME), np.full_like(FRAME, 200), flow(4.0)).astype(int)
+    flat = keep_unmoved(np.zeros_like(FRAME), np.full_like(FRAME, 200), flow(4.0)).picture.astype(int)
     assert np.abs(np.diff(flat[..., 0], axis=0)).max() < 200 / 8, "no edge shows where the one begins"
 
 
 def test_places_that_cannot_be_true_show_the_frame() -> None:
     astray = flow(4.0)
     astray.place[328, 260] = (260 + ASTRAY + 2) * 32 | 328 * 32 << 14
-    kept = keep_unmoved(FRAME, PAINTED, astray)
+    kept = keep_unmoved(FRAME, PAINTED, astray).picture
     assert np.array_equal(kept[328, 260], FRAME[328, 260]) and np.array_equal(kept[328, 261], PAINTED[328, 261])
