@@ -105,7 +105,8 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
     are drawn."""
     raster = rasterize(points, triangles, window)
     covered = raster.covered()
-    skin = (raster.parts(parts) < Part.HAIR).astype(np.uint8)
+    dressed = parts.max() >= Part.HAIR
+    skin = (raster.parts(parts) < Part.HAIR).astype(np.uint8) if dressed else covered
     around, beside = np.ones((5, 5), np.uint8), np.ones((3, 3), np.uint8)
     foreign = cv2.erode(skin, beside) + 2 * cv2.erode(covered - skin, beside)
     depth = np.where(covered, raster.depth, 0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
-from engines.flow import EXTENSION_SIZE, Flow, flow_to_source, glimpse
+from engines.flow import DEPTH_TOLERANCE, EXTENSION_SIZE, HIDDEN, PARTLY, WHOLE, Flow, flow_to_source, glimpse
 from engines.media import FRAME_SIZE
 from engines.raster import Raster, Window
 
@@ -31,7 +31,9 @@ class FrameGeometry(SourceGeometry):
         """As for any source, but drawn where something moves, and in the `windows`."""
         part = self._moving(points, windows)
         triangles, parts = self.mesh.triangles, self.mesh.parts
-        raster, flow = flow_to_source(points, triangles, part, glimpse(self.points, triangles, parts, part))
+        view = glimpse(self.points, triangles, parts, part)
+        _look(view.pixels, triangles, view.depth, np.float32(DEPTH_TOLERANCE), view.sight)
+        raster, flow = flow_to_source(points, triangles, part, view)
         return raster, _within_picture(flow, part)
 
     def _moving(self, points: FloatArray, windows: Iterable[Window]) -> Window:
@@ -58,6 +60,24 @@ def _reach(before: Any, after: Any, still: Any, box: Any) -> None:
             for axis in range(2):
                 box[axis] = min(box[axis], before[v, axis], after[v, axis])
                 box[axis + 2] = max(box[axis + 2], before[v, axis], after[v, axis])
+
+
+@numba.njit(nogil=True, cache=True)
+def _look(pixels: Any, triangles: Any, depth: Any, tolerance: Any, sight: Any) -> None:
+    """Tell by their corners which of the triangles that were seen partly were seen whole, and which not at all. They
+    are small beside whatever could hide their middle."""
+    size = depth.shape[1]
+    passed = np.full((2, len(pixels)), PARTLY, np.uint8)
+    for v in range(len(pixels)):
+        x, y = round(pixels[v, 0]), round(pixels[v, 1])
+        if 0 <= x < size and 0 <= y < size:
+            for way in range(2):
+                passed[way, v] = WHOLE if pixels[v, 2] - tolerance < depth[way, y, x] else HIDDEN
+    for way in range(2):
+        for t in range(len(triangles)):
+            a, b, c = passed[way, triangles[t, 0]], passed[way, triangles[t, 1]], passed[way, triangles[t, 2]]
+            if sight[way, t] == PARTLY and a == b == c:
+                sight[way, t] = a
 
 
 def _within_picture(flow: Flow, part: Window) -> Flow:
