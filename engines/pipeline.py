@@ -11,6 +11,7 @@ gallery (`engines.full_size`, `engines.compact_gallery`), `Pipeline.show`.
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import cv2
@@ -66,11 +67,13 @@ class Engine:
         return Pipeline(self, avatar, seed, lookahead_ms)
 
     def warm_up(self, avatar: Avatar) -> None:
-        """Encode `avatar` and draw a frame, so that no caller waits for compilation."""
-        pipeline = self.open(avatar)
-        for index in range(2):
-            silence = np.zeros(CHUNK_SAMPLES, np.int16)
-            pipeline.push(AudioChunk(silence, index * FRAME_TICKS // 2))
+        """Encode `avatar` and draw a frame, and one of a clip, so that no caller waits for compilation."""
+        pipeline, silence = self.open(avatar), np.zeros(CHUNK_SAMPLES, np.int16)
+        with TemporaryDirectory() as folder:
+            for frame, shown in enumerate((avatar, self.in_clip(avatar, Path(folder)))):
+                pipeline.avatar = shown
+                for half in (0, 1):
+                    pipeline.push(AudioChunk(silence, (2 * frame + half) * FRAME_TICKS // 2))
         pipeline.close()
 
 
