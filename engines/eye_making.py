@@ -183,10 +183,10 @@ def _shut_lids(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window
         unknown[:, columns] |= _no_skin(warped[:, columns] @ _LUMA, lid[:, columns])
     skin = fill(np.asarray(warped, np.uint8), unknown).astype(np.float32)
     for side, columns in sides:
-        height, line, above = _margin(lid, columns)
+        height, line = _margin(lid, columns)
         skin *= 1 + _BULGE * (np.sin(np.pi * height.clip(0, 1)) - 0.5 * (height > 0) * (height < 1))[..., None]
         skin += (_lash_colour(picture, own, mesh, side) - skin) * (_LASH_SHARE * line)[..., None]
-        alpha[:, columns] = np.maximum(alpha * above, line)[:, columns]
+        alpha = np.maximum(alpha, line)
     return np.dstack([skin, alpha * 255]).round().clip(0, 255).astype(np.uint8)
 
 
@@ -239,13 +239,13 @@ def _curve(places: FloatArray) -> FloatArray:
     return np.stack(fitted, 1).astype(np.float32)
 
 
-def _margin(lid: NDArray[np.uint8], columns: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Of the shut `lid` (h, w) in those `columns`: how high above its margin each pixel is, in shares of its height;
-    how much of the line of lashes it shows; and how far it is above the margin at all."""
-    height, line, above = (np.zeros(lid.shape, np.float32) for _ in range(3))
+def _margin(lid: NDArray[np.uint8], columns: slice) -> tuple[FloatArray, FloatArray]:
+    """Of the shut `lid` (h, w) in those `columns`: how high above its margin each pixel is, in shares of its height,
+    and how much of the line of lashes it shows."""
+    height, line = np.zeros(lid.shape, np.float32), np.zeros(lid.shape, np.float32)
     found = np.nonzero(lid[:, columns].any(0))[0]
     if len(found) < 8:
-        return height, line, above
+        return height, line
     x = np.arange(max(columns.start, found[0] + columns.start - _LID[0]), found[-1] + columns.start + _LID[0] + 1)
     x = x[x < columns.stop]
     known = found + columns.start
@@ -259,8 +259,7 @@ def _margin(lid: NDArray[np.uint8], columns: slice) -> tuple[FloatArray, FloatAr
     thick = 0.03 * len(x)
     taper = np.sqrt(np.clip(1.1 - here**2, 0, 1)).astype(np.float32)
     line[:, x] = np.exp(-(((rows - margin + 0.4 * thick) / thick) ** 2)) * taper
-    above[:, x] = np.clip(margin + 1 - rows, 0, 1)
-    return height, line, above
+    return height, line
 
 
 def _grown(mask: NDArray[np.uint8], pixels: tuple[int, int]) -> NDArray[np.uint8]:

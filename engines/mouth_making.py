@@ -17,8 +17,8 @@ from engines.media import FRAME_SIZE
 from engines.mouth_paint import MouthPaint
 from engines.raster import Window, rasterize
 
-WARMTH: Final = np.array([1.05, 1.0, 0.91], np.float32)
-"""Teeth are that much yellower than the white of the eye."""
+WARMTH: Final = np.array([1.0, 0.99, 0.96], np.float32)
+"""Teeth are hardly yellower than what a picture shows of the white of the eye."""
 LEAST_TEETH, MOST_TEETH = 0.85, 1.35
 """Lightness of teeth in shares of the cheeks'."""
 SPEAKING: Final = 0.94
@@ -50,6 +50,7 @@ def mouth_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> MouthPa
         teeth = _expected_teeth(_white_of_eyes(picture, geometry), cheek)
     light, skin = float(teeth @ _LUMA), float(cheek @ _LUMA)
     teeth = teeth * np.clip(SPEAKING * light, LEAST_TEETH * skin, MOST_TEETH * skin + 20) / max(light, 1.0)
+    teeth[1:] = np.minimum(teeth[1:], teeth[0])  # in the coldest light they are grey
     pink = 0.55 * lips + 0.45 * float(lips @ _LUMA)
     return MouthPaint(
         teeth.clip(0, 248).astype(np.float32),
@@ -112,10 +113,16 @@ def _own_teeth(picture: NDArray[np.uint8], inside: NDArray[np.uint8], lips: Floa
 
 
 def _white_of_eyes(picture: NDArray[np.uint8], geometry: SourceGeometry) -> FloatArray:
+    """Colour (3,) of the palest of what is light in the eyes: among it may be lids, where the mesh is off."""
     raster = rasterize(geometry.points, geometry.mesh.triangles, Window.whole(FRAME_SIZE))
     eyes = (raster.parts(geometry.mesh.parts) == Part.EYE).astype(np.uint8)
-    inner = cv2.erode(eyes, np.ones((3, 3), np.uint8))
-    return _lightest(picture, inner, 0.3) if inner.any() else np.zeros(3, np.float32)
+    colours = picture[cv2.erode(eyes, np.ones((3, 3), np.uint8)) > 0].astype(np.float32)
+    if len(colours) < 8:
+        return np.zeros(3, np.float32)
+    light = colours @ _LUMA
+    colours = colours[light >= np.quantile(light, 0.6)]
+    redness = np.ptp(colours, axis=1) / np.maximum(colours.max(1), 1)
+    return np.median(colours[redness <= np.quantile(redness, 0.5)], axis=0).astype(np.float32)
 
 
 def _expected_teeth(white: FloatArray, cheek: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.clip import ClipFrame
 from engines.drawing import Painting
-from engines.expression import FloatArray
+from engines.expression import LIP_SIZE, FloatArray, expression_from_lips
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.lids import smooth_lids
 from engines.media import FRAME_SIZE, Motion
@@ -34,6 +34,7 @@ MAIN_SIZE: Final = 128
 SEAM: Final = 6
 """Pixels over which a window's layer blends into the picture at its border."""
 _FLOW_SCALE: Final = 8.0
+_GAPE: Final = np.ones(LIP_SIZE, np.float32)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class SourceEncoder:
         if avatar.retouch is None:
             return self.encode(avatar.picture, avatar.geometry)
         source = self.encode(avatar.retouch.sealed(avatar.picture), avatar.geometry)
-        return replace(source, retoucher=Retoucher.of(avatar.retouch, avatar.geometry))
+        retoucher = Retoucher.of(avatar.retouch, avatar.geometry)
+        blank = np.zeros_like(avatar.picture)  # what is compiled when it is first drawn is compiled now
+        retoucher.draw(blank, blank, face_geometry(avatar.geometry, Motion(expression_from_lips(_GAPE))))
+        return replace(source, retoucher=retoucher)
 
     def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry) -> Source:
         """Encode a picture that is no avatar's."""

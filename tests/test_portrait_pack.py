@@ -62,6 +62,8 @@ def test_a_photo_becomes_an_avatar_like_the_others(tmp_path: Path) -> None:
     true = original.geometry.keypoints[list(TRACKED), :2]
     assert np.abs(seen.mean(0) - true.mean(0)).max() < 0.1
     assert avatar.thumbnail.is_file()
+    assert avatar.retouch is not None and original.retouch is None
+    assert avatar.retouch.sealed(avatar.picture) is avatar.picture, "these lips touch anyway"
     assert set(HANDLES) <= set(made.points)
 
 

@@ -41,7 +41,12 @@ def test_the_astronauts_face_is_found_where_it_is() -> None:
 def test_the_astronaut_becomes_an_avatar(maker: AvatarMaker) -> None:
     made = maker.create(photo("astronaut"), "Astronaut")
     assert "soft" in made.notes[0]
-    assert maker.load(made.id).geometry.pictured is not None, "she smiles with her teeth showing"
+    avatar = maker.load(made.id)
+    assert avatar.geometry.pictured is not None, "she smiles with her teeth showing"
+    assert avatar.retouch is not None
+    red, green, blue = avatar.retouch.mouth.teeth
+    assert 255 > red > green > blue > 0.85 * red, "her teeth are as white as in the photo"
+    assert (avatar.retouch.sealed(avatar.picture) != avatar.picture).any(2).sum() > 500
 
 
 @pytest.mark.parametrize("name", ["chelsea", "coffee", "rocket", "brick", "camera", "gravel", "moon"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from engines.media import HeadPose, Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS
 from engines.renderer import Renderer, Source, SourceEncoder, compose, unfold_layer
+from engines.retouching import retouch
 from engines.source_cache import SourceCache
+from tests.photos import photo
 
 
 def express(**coefficients: float) -> Motion:
@@ -71,6 +75,21 @@ def test_a_turned_head_moves_and_the_corners_of_the_picture_do_not(
     still, turned = (renderer.render(source, Motion(pose=pose)) for pose in (HeadPose(), HeadPose(yaw=0.12)))
     assert psnr(still[200:350, 180:330], turned[200:350, 180:330]) < 30
     assert np.abs(still[:40, :40].astype(int) - turned[:40, :40]).max() <= 4
+
+
+def test_a_photo_keeps_its_eyes_and_turns_as_far_as_it_can_show(backend: OpenVinoBackend, renderer: Renderer) -> None:
+    picture, geometry = photo()
+    avatar = replace(load_avatar(list_avatars()[0]), retouch=retouch(picture, geometry))
+    source = SourceEncoder(backend, WEIGHTS)(avatar)
+    rest = renderer.render(source, Motion())
+    eyes = face_geometry(geometry, Motion()).eyes
+    inner = eyes.cut(rest)[8:-8, 8:-8].astype(int) - eyes.cut(picture)[8:-8, 8:-8]
+    assert np.abs(inner).mean() < 0.6
+    near, far, plain = (
+        renderer.render(shown, Motion(pose=HeadPose(yaw=yaw)))
+        for shown, yaw in ((source, 0.35), (source, 0.5), (replace(source, retoucher=None), 0.5))
+    )
+    assert psnr(near, far) > psnr(far, plain) + 4
 
 
 def test_equal_motions_give_equal_pictures(sources: SourceCache[Source], renderer: Renderer) -> None:
