@@ -17,8 +17,11 @@ class BadPicture(ValueError):
     """The bytes are not a picture that is read here: `code` for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # both, so that it can pass from process to process
         self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 def read_picture(data: bytes) -> NDArray[np.uint8]:

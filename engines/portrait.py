@@ -45,8 +45,11 @@ class NoPortrait(ValueError):
     """The picture cannot become an avatar: `code` for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # both, so that it can pass from process to process
         self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 @dataclass(frozen=True)

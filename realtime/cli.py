@@ -53,11 +53,12 @@ def serve(parsed: argparse.Namespace) -> int:
         settings = Settings.load(parsed)
         # The networks take a moment to load: a wrong flag is told without them.
         from engines import avatar
-        from engines.portrait_pack import AvatarMaker, user_folder
+        from engines.portrait_pack import user_folder
         from realtime.app import create_app
+        from realtime.maker_process import MakerProcess
         from realtime.networks import load_networks
 
-        maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
+        maker = MakerProcess(user_folder(settings.avatar_folder), settings.max_uploads)
         networks = load_networks(settings)
         perform, buckets = networks.perform, networks.buckets
         app = create_app(settings, networks.engine, avatar, maker, perform=perform, buckets=buckets)

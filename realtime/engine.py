@@ -91,7 +91,7 @@ class Made(Protocol):
 
 
 class Maker(Protocol):
-    """Makes avatars, in one thread at a time: `engines.portrait_pack.AvatarMaker` has this shape. Its refusals are
+    """Makes avatars, in one thread at a time: `realtime.maker_process.MakerProcess` has this shape. Its refusals are
     `ValueError`s with a `code`."""
 
     most_bytes: int
@@ -103,3 +103,4 @@ class Maker(Protocol):
     def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> Made: ...
     def points(self, id: str) -> Made: ...
     def delete(self, id: str) -> None: ...
+    def close(self) -> None: ...

@@ -64,6 +64,7 @@ class Uploads:
 
     def close(self) -> None:
         self._worker.shutdown(wait=True, cancel_futures=True)
+        self.maker.close()
 
     async def create(self, data: bytes, name: str) -> Fitted:
         return await self._fitted(lambda: self.maker.create(data, name))

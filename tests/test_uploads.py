@@ -54,6 +54,9 @@ class FakeMaker:
         self.made[made.id] = made
         return made
 
+    def close(self) -> None:
+        pass
+
     def refit(self, id: str, moved: Mapping[str, tuple[float, float]]) -> FakeMade:
         self.made[id] = FakeMade(id, {**self.made[id].points, **moved})
         return self.made[id]
