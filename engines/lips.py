@@ -24,7 +24,9 @@ LIP_RED, GUM_RED = 0.8, 1.9
 BRIGHT: Final = 1.5
 """Lightness from which on a place between lips is tooth in light of any colour, unless it is redder than they."""
 GREY: Final = 3.0
-"""Redness of lips below which a picture counts as grey: only what is `BRIGHT` is tooth then."""
+"""Redness of lips below which a picture counts as grey."""
+GREY_TOOTH, GREY_LIP = 1.28, 1.15
+"""Lightness of teeth in it, at least, and of the lips above and below, at most."""
 DARK: Final = 0.42
 """Lightness of the open mouth, in shares of the lips'."""
 APART: Final = 0.10
@@ -134,13 +136,11 @@ def _inside(patch: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]
     inside = lightness < DARK
     if red > GREY:
         tooth = (lightness > TOOTH_LIGHTER) & (redness < TOOTH_PALER)
-        lips = redness > LIP_RED
-        between = np.maximum.accumulate(lips, axis=0) & np.maximum.accumulate(lips[::-1], axis=0)[::-1]
         shaded = (lightness > SHADED_TOOTH) & (redness < SHADED_PALER)
-        inside |= tooth | (between & (shaded | ((lightness > BRIGHT) & (redness < 1))))
+        inside |= tooth | (_between(redness > LIP_RED) & (shaded | ((lightness > BRIGHT) & (redness < 1))))
         inside = _touched((inside | (redness > GUM_RED)).astype(np.uint8), inside)
     else:
-        inside |= lightness > BRIGHT
+        inside |= (lightness > GREY_TOOTH) & _between(lightness < GREY_LIP)
     inside = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3), np.uint8))
     inside[:4] = inside[-4:] = 0
     starts, ends = np.zeros(COLUMNS), np.zeros(COLUMNS)
@@ -151,6 +151,12 @@ def _inside(patch: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]
             longest = int((stops - begins).argmax())
             starts[column], ends[column] = begins[longest], stops[longest]
     return starts, ends
+
+
+def _between(lips: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where there are `lips` both above and below."""
+    above, below = np.maximum.accumulate(lips, axis=0), np.maximum.accumulate(lips[::-1], axis=0)[::-1]
+    return np.asarray(above & below)
 
 
 def _touched(mask: NDArray[np.uint8], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -21,6 +21,8 @@ WARMTH: Final = np.array([1.0, 0.99, 0.96], np.float32)
 """Teeth are hardly yellower than what a picture shows of the white of the eye."""
 LEAST_TEETH, MOST_TEETH = 0.85, 1.35
 """Lightness of teeth in shares of the cheeks'."""
+COLOURFUL: Final = 0.06
+"""Range of the channels in skin, in shares of the greatest, below which a picture is rather grey."""
 SPEAKING: Final = 0.94
 """Lightness of teeth in the shadow of lips that speak, in shares of that of a grin."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
@@ -52,11 +54,11 @@ def mouth_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> MouthPa
     teeth = teeth * np.clip(SPEAKING * light, LEAST_TEETH * skin, MOST_TEETH * skin + 20) / max(light, 1.0)
     teeth[1:] = np.minimum(teeth[1:], teeth[0])  # in the coldest light they are grey
     pink = 0.55 * lips + 0.45 * float(lips @ _LUMA)
+    tongue, hollow = pink * (1.0, 0.52, 0.53), lips * (0.34, 0.18, 0.17)
+    colour = min(float(np.ptp(cheek)) / max(float(cheek.max()), 1.0) / COLOURFUL, 1.0)
+    tongue, hollow = (float(red @ _LUMA) * (1 - colour) + red * colour for red in (tongue, hollow))
     return MouthPaint(
-        teeth.clip(0, 248).astype(np.float32),
-        (pink * (1.0, 0.52, 0.53)).astype(np.float32),
-        (lips * (0.34, 0.18, 0.17)).astype(np.float32),
-        cheeks,
+        teeth.clip(0, 248).astype(np.float32), tongue.astype(np.float32), hollow.astype(np.float32), cheeks
     )
 
 
@@ -108,8 +110,10 @@ def _own_teeth(picture: NDArray[np.uint8], inside: NDArray[np.uint8], lips: Floa
         return None
     teeth = _lightest(picture, inner, 0.4)
     light = float(teeth @ _LUMA), float(lips @ _LUMA)
-    red = (float(colour[0] - colour[1:].mean()) / level for colour, level in zip((teeth, lips), light, strict=True))
-    return teeth if light[0] > 1.05 * light[1] and next(red) < 0.75 * next(red) else None
+    red, lips_red = (
+        float(colour[0] - colour[1:].mean()) / level for colour, level in zip((teeth, lips), light, strict=True)
+    )
+    return teeth if light[0] > 1.05 * light[1] and red < max(0.75 * lips_red, COLOURFUL / 2) else None
 
 
 def _white_of_eyes(picture: NDArray[np.uint8], geometry: SourceGeometry) -> FloatArray:

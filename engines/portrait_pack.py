@@ -1,8 +1,9 @@
 """Avatar packs that people make of photos and clips: written, fitted anew, listed, deleted.
 
 Beside what every pack holds (`engines.avatar`), such a pack keeps `photo.jpg`, the part of the photo around the head
-without its metadata, `scene.jpg`, all of the photo (`engines.scene`), and `fit.json`: which square of the photo the
-avatar shows, where the keypoints were found and lie, and which of them a person has moved.
+without its metadata, `scene.jpg`, all of the photo (`engines.scene`), `retouch.npz`, what it cannot show of a face that
+moves (`engines.retouch`), and `fit.json`: which square of the photo the avatar shows, where the keypoints were found
+and lie, and which of them a person has moved.
 """
 
 import json

@@ -78,3 +78,9 @@ def test_a_gloss_on_the_lower_lip_parts_nothing() -> None:
     x, y = (points[RIMS[1]] * 0.55 + points[RIMS[0]] * 0.45).tolist()
     cv2.ellipse(picture, ((x, y), (26, 4), 0.0), (230, 200, 200), -1)
     assert not settle_lips(picture, points)[1]
+
+
+def test_a_grey_picture_of_a_smile_is_seen_as_open() -> None:
+    picture, points = mouth(0.5, (235, 230, 220))
+    grey = np.dstack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)] * 3)
+    assert settle_lips(grey, points)[1]

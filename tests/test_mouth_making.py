@@ -36,3 +36,9 @@ def test_inner_cheeks_are_skin_behind_the_lips() -> None:
     mesh = photo()[1].mesh
     chosen = inner_cheeks(mesh)
     assert 100 < chosen.sum() < 1000 and (mesh.parts[chosen] == Part.SKIN).all()
+
+
+def test_a_grey_photo_gets_a_grey_mouth() -> None:
+    picture, geometry = photo()
+    paint = mouth_paint(np.dstack([(picture @ LUMA).astype(np.uint8)] * 3), geometry)
+    assert np.ptp(paint.tongue) < 4 and np.ptp(paint.hollow) < 4
