@@ -134,5 +134,5 @@ def _expected_teeth(white: FloatArray, cheek: FloatArray) -> FloatArray:
     `cheek`."""
     light, skin = float(white @ _LUMA), float(cheek @ _LUMA)
     if light > 0.62 * skin and np.ptp(white) < 0.45 * white.max():
-        return np.asarray(white / light * WARMTH * 1.12 * light, np.float32)
+        return np.asarray(white / light * WARMTH * max(1.12 * light, skin), np.float32)
     return np.asarray((0.65 + 0.35 * cheek / max(skin, 1.0)) * WARMTH * 1.05 * skin, np.float32)
