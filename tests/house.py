@@ -31,10 +31,17 @@ class OneFace(LandmarkFinder):
         return [Face(shipped_points(), np.ones(len(TRACKED), np.float32), 1.0)] if same else []
 
 
-def make_avatars(settings: Settings) -> AvatarMaker | None:
+class HouseMaker(AvatarMaker):
+    """Makes them in this process."""
+
+    def close(self) -> None:
+        pass
+
+
+def make_avatars(settings: Settings) -> HouseMaker | None:
     if not settings.avatar_folder:
         return None
-    maker = AvatarMaker(Path(settings.avatar_folder), settings.max_uploads)
+    maker = HouseMaker(Path(settings.avatar_folder), settings.max_uploads)
     maker.__dict__["_finder"] = OneFace()
     return maker
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from engines.avatar import Avatar, list_avatars, load_avatar
 from engines.backend import Tensors
-from engines.clip import ClipFrame, FrameGeometry
+from engines.clip import ClipFrame
 from engines.control_talk import ControlTalkLips
 from engines.expression import EXPRESSION_INDEX
 from engines.expression_transfer import ExpressionTransfer, motion_vector
+from engines.frame_geometry import FrameGeometry
 from engines.keypoint_face import Faces
 from engines.keypoint_renderer import FACE_VID2VID, LIVE_PORTRAIT, Family, KeypointEncoder, KeypointRenderer, Mover
 from engines.media import Motion, Voice
