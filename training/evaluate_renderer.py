@@ -232,7 +232,7 @@ share of the truth's.
 All that it has seen is CGI from one generator under studio light. Beyond 15 degrees of turn, skin and hair that the
 portrait hid are smooth, and hair whose mesh has holes shows patches of skin. Where a broad smile folds the cheek, skin
 is smoother than it should be, or faintly blotched. Shut lids of people it never saw are drawn
-with the lashes and shadow of those it did; on photos they come out too dark. Spectacles stay on the skin.""",
+with the lashes and shadow of those it did; photos get lids and eyes of their own (`engines.retouch`).""",
     }
     model_card.write(path, "Compact renderer", sections)
 
