@@ -21,7 +21,7 @@ from engines.portrait_pack import AvatarMaker, Made
 from realtime.priority import work_in_background
 
 IDLE_SECONDS: Final = 60.0
-"""After which the process ends, for it takes 400 MB. It takes some seconds to start."""
+"""After which the process ends and gives its memory back. It takes some seconds to start."""
 Result = TypeVar("Result")
 
 
