@@ -118,8 +118,8 @@ class CompactAudio(nn.Module):
     def __init__(
         self,
         width: int = 192,
-        dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 1, 2),
-        expansion: int = 2,
+        dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 1, 2, 4, 8, 1),
+        expansion: int = 3,
         bands: int = 64,
     ) -> None:
         super().__init__()
