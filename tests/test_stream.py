@@ -20,7 +20,7 @@ from realtime.page import Page
 from realtime.settings import Settings
 from realtime.statistics import Statistics
 from realtime.stream import Stream
-from tests.fakes import FakeEngine, FakePipeline
+from tests.fakes import FakeAvatar, FakeEngine, FakePipeline
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -44,7 +44,7 @@ async def streaming(
     scheduler = Scheduler(CostCurve.unknown((1,)))
     workers = Workers(scheduler, perform_each, 1)
     workers.start()
-    pipeline = FakeEngine().open(None)
+    pipeline = FakeEngine().open(FakeAvatar("ada"))
     pipeline.controls = Controls()
     assert stream.released() is None and stream.undrawn == 0
     if interrupted:
@@ -52,7 +52,8 @@ async def streaming(
     stream.start(scheduler, pipeline, pictures, failures.append)
     listening = asyncio.create_task(stream.listen())
     try:
-        yield stream, pipeline, page
+        async with asyncio.timeout(20):
+            yield stream, pipeline, page
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError):
@@ -61,7 +62,7 @@ async def streaming(
         stream.voice.stop()
         stream.face.stop()
         workers.close()
-    assert failures == []
+        assert failures == []
 
 
 async def talk(stream: Stream) -> None:
