@@ -14,7 +14,7 @@ from engines.scheduler import MOST_WAITING, Scheduler
 from engines.workers import Workers, perform_each
 from realtime.animator import Animator, Ended
 from realtime.tracks import Sound
-from tests.fakes import FakeEngine, FakePipeline, level_of
+from tests.fakes import FakeAvatar, FakeEngine, FakePipeline, level_of
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -29,7 +29,7 @@ async def animated(
 ) -> AsyncIterator[tuple[Animator, FakePipeline, list[VideoFrame]]]:
     frames: list[VideoFrame] = []
     told = failures if failures is not None else []
-    pipeline = FakeEngine(cost).open(None, lookahead_ms=0)
+    pipeline = FakeEngine(cost).open(FakeAvatar("ada"), lookahead_ms=0)
     scheduler = Scheduler(CostCurve.unknown((1,)))
     workers = Workers(scheduler, perform_each, 1)
     workers.start()
