@@ -20,7 +20,7 @@ import numpy as np
 
 from engines.avatar import list_avatars, load_avatar
 from engines.cost import CostCurve
-from engines.media import FRAME_TICKS, STEP, AudioChunk
+from engines.media import CHUNK_SAMPLES, FRAME_TICKS, STEP, AudioChunk
 from engines.pipeline import Engine
 from engines.scheduler import Outcome, Scheduler, Step
 from engines.workers import Workers, perform_each
@@ -48,7 +48,7 @@ class House:
         names = list_avatars()[:2]
         pipelines = [self.engine.open(load_avatar(names[seed % 2]), seed=seed) for seed in range(calls)]
         seats = [scheduler.join(pipeline, self._take) for pipeline in pipelines]
-        pcm = np.random.default_rng(0).normal(0, 2000, 320).astype(np.int16)
+        pcm = np.random.default_rng(0).normal(0, 2000, CHUNK_SAMPLES).astype(np.int16)
         begun = time.monotonic()
         for frame in range(frames):
             for index, seat in enumerate(seats):

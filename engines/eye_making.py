@@ -18,6 +18,7 @@ from engines.face_geometry import SourceGeometry
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
 from engines.media import FRAME_SIZE
+from engines.pictures import LUMA
 from engines.raster import Window, rasterize
 
 IRIS_RADIUS: Final = 0.059
@@ -43,7 +44,6 @@ _FAR: Final = 2.2
 _WHITE: Final = 0.75
 """Lightness of the white of the eye, in shares of its light parts, below which it lies in the shadow of lashes."""
 _CROSS: Final = np.array([[0, 1, 0], [0, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 0]], np.uint8)
-_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def eye_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> EyePaint:
@@ -89,7 +89,7 @@ def _whole_eyeball(photo: FloatArray, eyeball: NDArray[np.bool_], unit: float) -
     sure = cv2.erode(eyeball.astype(np.uint8), _CROSS)
     if sure.sum() < 20:
         return np.dstack([photo, np.full_like(photo, LIT)])
-    light = photo @ _LUMA
+    light = photo @ LUMA
     x, y, radius = find_iris(light, sure > 0, IRIS_RADIUS * unit)
     rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
     distance = np.hypot(columns - x, rows - y)
@@ -117,7 +117,7 @@ def _light(photo: FloatArray, ball: FloatArray, iris: FloatArray, known: NDArray
     it that stay where they are when it turns. They have a colour, but on the `iris` (h, w, 1) it cannot be told. Beyond
     what is `known` (h, w) it goes on."""
     shown, drawn = (cv2.GaussianBlur(picture, (0, 0), 0.7) for picture in (photo, ball))
-    grey = ((shown @ _LUMA) / np.maximum(drawn @ _LUMA, 1))[..., None]
+    grey = ((shown @ LUMA) / np.maximum(drawn @ LUMA, 1))[..., None]
     coloured = shown / np.maximum(drawn, 1)
     share = np.clip(coloured + (grey - coloured) * iris, LEAST_LIGHT, MOST_LIGHT) * LIT
     return fill(share.round().astype(np.uint8), 1 - known.astype(np.uint8))
@@ -180,7 +180,7 @@ def _shut_lids(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window
     sides = ("right", slice(0, middle)), ("left", slice(middle, box.width))
     unknown = _grown(lid, _LASHES)
     for _, columns in sides:
-        unknown[:, columns] |= _no_skin(warped[:, columns] @ _LUMA, lid[:, columns])
+        unknown[:, columns] |= _no_skin(warped[:, columns] @ LUMA, lid[:, columns])
     skin = fill(np.asarray(warped, np.uint8), unknown).astype(np.float32)
     for side, columns in sides:
         height, line = _margin(lid, columns)
@@ -227,7 +227,7 @@ def _lash_colour(picture: NDArray[np.uint8], pixels: FloatArray, mesh: HeadMesh,
         x, y = margin[:, 0], margin[:, 1] + np.float32(shift)
         found.append(cv2.remap(picture, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
     colours = np.stack(found).astype(np.float32)
-    light = colours @ _LUMA
+    light = colours @ LUMA
     darkest = np.take_along_axis(colours, light.argmin(0)[None, :, None], axis=0)[0]
     return np.asarray(np.median(darkest, axis=0), np.float32)
 

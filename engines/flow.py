@@ -32,7 +32,7 @@ HIDDEN, PARTLY, WHOLE = 0, 1, 2
 """How much of a triangle a camera saw."""
 _SOFTNESS: Final = 0.8
 """Pixels by which the outline is blurred."""
-_SHELF, _MASK, _WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
+_SHELF, _MASK, WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
 """Where a place says which picture of the atlas; the bits of a column or row, and of both."""
 _SEEN, _MIXED = 1 << 30, 1 << 31
 """Noted with a place until it is settled: the source saw it; or it saw some of the triangle, with `_SEEN` at a grazing
@@ -208,7 +208,7 @@ def _settle(
             hidden = foreign[row, column] == np.uint8(1 if drawn == atlas.WORN else 2)
             if not hidden and z - np.float32(DEPTH_TOLERANCE) < source_depth[1 if grazed else 0, row, column]:
                 drawn = _SEEN >> _SHELF | (drawn if grazed else atlas.PICTURE)
-            place[y, x] = at & _WHERE | drawn << _SHELF
+            place[y, x] = at & WHERE | drawn << _SHELF
 
 
 @numba.njit(nogil=True, cache=True)
@@ -239,6 +239,18 @@ def _gather(nearest: Any, place: Any, seen: Any, weighted: Any) -> None:
             into[0] += (np.float32(at & _MASK) * np.float32(1 / 32) - np.float32(x)) * trust
             into[1] += (np.float32((at >> 14) & _MASK) * np.float32(1 / 32) - np.float32(y)) * trust
             into[2] += trust
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def place_column(place: Any) -> Any:
+    """Where in the source a place is from the left, in 32nds of a pixel; callable from compiled code."""
+    return np.int64(place & _MASK)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def place_row(place: Any) -> Any:
+    """The same from the top."""
+    return np.int64(place >> 14 & _MASK)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
-from engines.flow import DEPTH_TOLERANCE, EXTENSION_SIZE, HIDDEN, PARTLY, WHOLE, Flow, flow_to_source, glimpse
+from engines.flow import DEPTH_TOLERANCE, EXTENSION_SIZE, HIDDEN, PARTLY, WHERE, WHOLE, Flow, flow_to_source, glimpse
 from engines.media import FRAME_SIZE
 from engines.raster import Raster, Window
 
@@ -19,8 +19,6 @@ MARGIN: Final = 16
 """Pixels around vertices that move, beyond which the triangles at them do not reach."""
 CELL: Final = FRAME_SIZE // EXTENSION_SIZE
 """Pixels on a side of a cell of `Flow.coarse`."""
-_PLACE: Final = np.uint32((1 << 28) - 1)
-"""Bits of a place that say where in a picture."""
 
 
 class FrameGeometry(SourceGeometry):
@@ -84,6 +82,6 @@ def _within_picture(flow: Flow, part: Window) -> Flow:
     """The flow of a `part` as that of the whole picture, the rest of which stays."""
     size = FRAME_SIZE, FRAME_SIZE
     place, cover, seen = np.empty(size, np.uint32), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    part.cut(place)[:] = (flow.place & _PLACE) + np.uint32((part.left | part.top << 14) << 5)
+    part.cut(place)[:] = (flow.place & np.uint32(WHERE)) + np.uint32((part.left | part.top << 14) << 5)
     part.cut(cover)[:], part.cut(seen)[:] = flow.cover, flow.seen
     return Flow(place, cover, seen, flow.coarse)

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.face_geometry import FaceGeometry
+from engines.flow import place_row
 
 STRETCHED, TAUT = 0.6, 0.35
 """Rows of the source per row of the picture below which a lid begins to be smoothed, and below which it all is."""
 REACH: Final = 5
 """Pixels to either side that are mixed."""
-_ROW: Final = 14, (1 << 14) - 1
-"""Bits of a place before those of the row, and their mask."""
 
 
 def smooth_lids(picture: NDArray[np.uint8], geometry: FaceGeometry) -> None:
@@ -43,7 +42,7 @@ def _find_stretched(place: Any, cover: Any, maps: Any, share: Any) -> bool:
         for x in range(share.shape[1]):
             if cover[y, x] == 0 or cover[y - 1, x] == 0 or maps[y, x, 1] != 0 or maps[y - 1, x, 1] != 0:
                 continue
-            step = np.int32(place[y, x] >> _ROW[0] & _ROW[1]) - np.int32(place[y - 1, x] >> _ROW[0] & _ROW[1])
+            step = place_row(place[y, x]) - place_row(place[y - 1, x])
             if step >= 0 and step < stretched:
                 share[y, x] = min((stretched - np.float32(step)) * range_, np.float32(1))
                 found = True

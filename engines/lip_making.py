@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.atlas import fill
+from engines.atlas import fill, widen
 from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
 from engines.mouth_making import colour_of, lip_masks
@@ -37,24 +37,20 @@ def sealed_lips(picture: NDArray[np.uint8], geometry: SourceGeometry, cheeks: ND
     rows = slice(max(top - _AROUND, 0), top + height + _AROUND)
     columns = slice(max(left - _AROUND, 0), left + width + _AROUND)
     part, opening, mouth = picture[rows, columns], opening[rows, columns], mouth[rows, columns]
-    hole = _grown(_inside(part, opening, mouth), SPARE)
+    hole = widen(_inside(part, opening, mouth), SPARE)
     lips = fill(part, hole).astype(np.float32)
     dark = cv2.GaussianBlur(opening.astype(np.float32), (0, 0), LINE_WIDTH)[..., None]
     sealed = (lips * (1 - LINE * dark * hole[..., None])).round().astype(np.uint8)
     return Lips(sealed, columns.start, rows.start)
 
 
-def _grown(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.dilate(mask, np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)), np.uint8)
-
-
 def _inside(picture: NDArray[np.uint8], opening: NDArray[np.uint8], mouth: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where `picture` (h, w, 3) shows the inside of the mouth: where the mesh is open, and where around that it looks
     rather like what is seen in its middle than like lips."""
-    near = _grown(opening, REACH) & mouth
-    lips = mouth & (1 - _grown(opening, 2))
+    near = widen(opening, REACH) & mouth
+    lips = mouth & (1 - widen(opening, 2))
     if not lips.any():
-        return _grown(opening, 1)
+        return widen(opening, 1)
     lab = cv2.cvtColor(picture.astype(np.float32) * _LAB, cv2.COLOR_RGB2Lab)
     sure = cv2.erode(opening, np.ones((3, 3), np.uint8))
     teeth = colour_of(lab, sure if sure.any() else opening)

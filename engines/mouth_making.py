@@ -15,6 +15,7 @@ from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import INNER_LIPS, KEYPOINT_NAMES, LIPS
 from engines.media import FRAME_SIZE
 from engines.mouth_paint import MouthPaint
+from engines.pictures import LUMA
 from engines.raster import Window, rasterize
 
 WARMTH: Final = np.array([1.0, 0.99, 0.96], np.float32)
@@ -25,7 +26,6 @@ COLOURFUL: Final = 0.06
 """Range of the channels in skin, in shares of the greatest, below which a picture is rather grey."""
 SPEAKING: Final = 0.94
 """Lightness of teeth in the shadow of lips that speak, in shares of that of a grin."""
-_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _OUTLINE: Final = [
     KEYPOINT_NAMES.index(name)
     for name in (
@@ -45,18 +45,18 @@ def mouth_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> MouthPa
     inside, mouth = lip_masks(geometry, cheeks)
     rim = cv2.erode(mouth, np.ones((3, 3), np.uint8)) & (1 - cv2.dilate(inside, np.ones((7, 7), np.uint8)))
     sides = [colour_of(picture, _disc(pixels[row], 8)) for row in _CHEEKS]
-    cheek = max(sides, key=lambda colour: float(colour @ _LUMA))
+    cheek = max(sides, key=lambda colour: float(colour @ LUMA))
     lips = colour_of(picture, rim if rim.any() else mouth)
     teeth = _own_teeth(picture, inside, lips)
     if teeth is None:
         teeth = _expected_teeth(_white_of_eyes(picture, geometry), cheek)
-    light, skin = float(teeth @ _LUMA), float(cheek @ _LUMA)
+    light, skin = float(teeth @ LUMA), float(cheek @ LUMA)
     teeth = teeth * np.clip(SPEAKING * light, LEAST_TEETH * skin, MOST_TEETH * skin + 20) / max(light, 1.0)
     teeth[1:] = np.minimum(teeth[1:], teeth[0])  # in the coldest light they are grey
-    pink = 0.55 * lips + 0.45 * float(lips @ _LUMA)
+    pink = 0.55 * lips + 0.45 * float(lips @ LUMA)
     tongue, hollow = pink * (1.0, 0.52, 0.53), lips * (0.34, 0.18, 0.17)
     colour = min(float(np.ptp(cheek)) / max(float(cheek.max()), 1.0) / COLOURFUL, 1.0)
-    tongue, hollow = (float(red @ _LUMA) * (1 - colour) + red * colour for red in (tongue, hollow))
+    tongue, hollow = (float(red @ LUMA) * (1 - colour) + red * colour for red in (tongue, hollow))
     return MouthPaint(
         teeth.clip(0, 248).astype(np.float32), tongue.astype(np.float32), hollow.astype(np.float32), cheeks
     )
@@ -99,7 +99,7 @@ def colour_of(picture: NDArray[Any], mask: NDArray[np.uint8]) -> FloatArray:
 
 def _lightest(picture: NDArray[np.uint8], mask: NDArray[np.uint8], share: float) -> FloatArray:
     """The same of the lightest `share` of it."""
-    light = np.where(mask > 0, picture @ _LUMA, -1)
+    light = np.where(mask > 0, picture @ LUMA, -1)
     return colour_of(picture, (light >= np.quantile(light[mask > 0], 1 - share)).astype(np.uint8) & mask)
 
 
@@ -109,7 +109,7 @@ def _own_teeth(picture: NDArray[np.uint8], inside: NDArray[np.uint8], lips: Floa
     if inner.sum() < 40:
         return None
     teeth = _lightest(picture, inner, 0.4)
-    light = float(teeth @ _LUMA), float(lips @ _LUMA)
+    light = float(teeth @ LUMA), float(lips @ LUMA)
     red, lips_red = (
         float(colour[0] - colour[1:].mean()) / level for colour, level in zip((teeth, lips), light, strict=True)
     )
@@ -123,7 +123,7 @@ def _white_of_eyes(picture: NDArray[np.uint8], geometry: SourceGeometry) -> Floa
     colours = picture[cv2.erode(eyes, np.ones((3, 3), np.uint8)) > 0].astype(np.float32)
     if len(colours) < 8:
         return np.zeros(3, np.float32)
-    light = colours @ _LUMA
+    light = colours @ LUMA
     colours = colours[light >= np.quantile(light, 0.6)]
     redness = np.ptp(colours, axis=1) / np.maximum(colours.max(1), 1)
     return np.median(colours[redness <= np.quantile(redness, 0.5)], axis=0).astype(np.float32)
@@ -132,7 +132,7 @@ def _white_of_eyes(picture: NDArray[np.uint8], geometry: SourceGeometry) -> Floa
 def _expected_teeth(white: FloatArray, cheek: FloatArray) -> FloatArray:
     """Colour of teeth in the light in which the eyes are that `white`; where that is no white, in which skin is as the
     `cheek`."""
-    light, skin = float(white @ _LUMA), float(cheek @ _LUMA)
+    light, skin = float(white @ LUMA), float(cheek @ LUMA)
     if light > 0.62 * skin and np.ptp(white) < 0.45 * white.max():
         return np.asarray(white / light * WARMTH * max(1.12 * light, skin), np.float32)
     return np.asarray((0.65 + 0.35 * cheek / max(skin, 1.0)) * WARMTH * 1.05 * skin, np.float32)

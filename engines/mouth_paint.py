@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry
+from engines.flow import place_row
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import LIPS
 
@@ -72,7 +73,7 @@ def _soften(picture: Any, place: Any, cover: Any, out: Any) -> None:
         for x in range(picture.shape[1]):
             if cover[y, x] == 0 or cover[y + 1, x] == 0:
                 continue
-            here, below = np.int64(place[y, x] >> 14 & 16383), np.int64(place[y + 1, x] >> 14 & 16383)
+            here, below = place_row(place[y, x]), place_row(place[y + 1, x])
             if abs(below - here) >= 32 * JUMP:
                 for c in range(3):
                     first, second = np.int64(picture[y, x, c]), np.int64(picture[y + 1, x, c])

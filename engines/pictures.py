@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 MOST_BYTES: Final = 20 * 1024 * 1024
 MOST_PIXELS: Final = 60_000_000
+LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue in how light a colour is (ITU-R BT.601)."""
 _SIZED_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers that carry the picture's size."""
 

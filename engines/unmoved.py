@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 
 from engines.drawing import Painting
 from engines.expression import FloatArray
-from engines.flow import EXTENSION_SIZE, Flow
+from engines.flow import Flow, place_column, place_row
+from engines.frame_geometry import CELL
 from engines.media import FRAME_SIZE
 
 STAYS, MOVES = 0.15, 0.75
 """Pixels by which a place may move and still be the frame's own, and from which on it is all the painter's."""
 ASTRAY: Final = 80
 """Pixels that no face moves: triangles seen from their edge do not know where they were."""
-_CELL: Final = FRAME_SIZE // EXTENSION_SIZE
-_PLACE: Final = (1 << 14) - 1
 
 
 def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flow) -> Painting:
@@ -27,8 +26,8 @@ def keep_unmoved(frame: NDArray[np.uint8], painted: NDArray[np.uint8], flow: Flo
     if width:
         left, top = max(left - 1, 0), max(top - 1, 0)  # shares pass evenly from cell to cell
         some = cells[top : top + height + 2, left : left + width + 2]
-        share = cv2.resize(some, None, fx=_CELL, fy=_CELL, interpolation=cv2.INTER_LINEAR)
-        _lay(painted, share, flow.place, flow.cover, top * _CELL, left * _CELL, kept)
+        share = cv2.resize(some, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
+        _lay(painted, share, flow.place, flow.cover, top * CELL, left * CELL, kept)
     return Painting(kept, cells)
 
 
@@ -56,5 +55,5 @@ def _lay(painted: Any, share: Any, place: Any, cover: Any, top: int, left: int, 
 @numba.njit(nogil=True, cache=True, inline="always")
 def _astray(place: Any, row: int, column: int) -> Any:
     """Whether a place of `Flow` is too far away to be true."""
-    down, across = np.int64(place >> 14 & _PLACE) - 32 * row, np.int64(place & _PLACE) - 32 * column
+    down, across = place_row(place) - 32 * row, place_column(place) - 32 * column
     return max(abs(down), abs(across)) > 32 * ASTRAY

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import LIP_SIZE, FloatArray
+from engines.features import FRAME_SAMPLES
 from training.speech import augment, beds
-from training.speech.dataset import FRAME_SAMPLES, Speech
+from training.speech.dataset import Speech
 
 HISTORY_FRAMES: Final = 4
 """Frames of lips before the first one heard, for the heads that speak about the past."""

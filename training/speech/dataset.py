@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.expression import LIP_SIZE, FloatArray
+from engines.features import FRAME_SAMPLES
 from engines.media import FRAME_RATE, SPEECH_RATE
 from training.speech import augment, beds, synthesizers, teacher, throat, timing
 from training.speech.phonemes import SILENCE, Phone, closure
 from training.speech.synthesizers import FESTIVAL_VOICES, Manner, Utterance
 from training.speech.texts import Texts, load, pick
-
-FRAME_SAMPLES: Final = SPEECH_RATE // FRAME_RATE
 
 ESPEAK: Final = "espeak"
 """Stands for a fresh language and variant of espeak-ng for every sentence."""
