@@ -154,7 +154,6 @@ def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sigh
     """Which of the triangles the source camera saw, by trying every place that a target's pixel may ask for."""
     size = foreign.shape[0]
     first_inside, last_inside, hair = np.uint8(Part.UPPER_TEETH), np.uint8(Part.TONGUE), np.uint8(Part.HAIR)
-    plane = np.empty(9, np.float32)
     reach = np.float32(0.75)
     for t in range(triangles.shape[0]):
         if parts[t] >= first_inside and parts[t] <= last_inside:
@@ -166,7 +165,6 @@ def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sigh
         if abs(area) < np.float32(1e-3):
             sight[0, t] = sight[1, t] = PARTLY
             continue
-        _fit_plane(pixels, triangles[t], pixels, plane)
         turn = np.float32(1) if area > 0 else np.float32(-1)
         tried, passed_0, passed_1 = 0, 0, 0
         for y in range(int(np.floor(min(ay, by, cy) - reach)), int(np.ceil(max(ay, by, cy) + reach)) + 1):
@@ -180,7 +178,9 @@ def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sigh
                 if outside:
                     continue
                 row, column = min(max(y, 0), size - 1), min(max(x, 0), size - 1)
-                z = plane[6] + np.float32(x) * plane[7] + np.float32(y) * plane[8]
+                wb, wc = barycentric(pixels, a, b, c, x, y)
+                z = pixels[a, 2] + wb * (pixels[b, 2] - pixels[a, 2]) + wc * (pixels[c, 2] - pixels[a, 2])
+                z -= np.float32(DEPTH_TOLERANCE)
                 tried += 1
                 if foreign[row, column] != other:
                     passed_0 += z < depth[0, row, column]
@@ -258,21 +258,6 @@ def _soften(soft: int) -> Any:
     """How much the outline covers: a little more than the mesh, whose corners lie on the surface, between them below
     it."""
     return min(soft + soft // 5, 255)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _fit_plane(pixels: Any, triangle: Any, source: Any, plane: Any) -> None:
-    """Coefficients (9,) of 1, x and y for the x, y and depth in the source of a triangle's pixels. The depth comes
-    short by the tolerance."""
-    a, b, c = triangle[0], triangle[1], triangle[2]
-    ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
-    inverse = np.float32(1) / ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
-    wb_x, wb_y, wc_x, wc_y = (cy - ay) * inverse, (ax - cx) * inverse, (ay - by) * inverse, (bx - ax) * inverse
-    for k in range(3):
-        start, to_b, to_c = source[a, k], source[b, k] - source[a, k], source[c, k] - source[a, k]
-        slope_x, slope_y = wb_x * to_b + wc_x * to_c, wb_y * to_b + wc_y * to_c
-        plane[3 * k] = start - ax * slope_x - ay * slope_y - (np.float32(DEPTH_TOLERANCE) if k == 2 else np.float32(0))
-        plane[3 * k + 1], plane[3 * k + 2] = slope_x, slope_y
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
