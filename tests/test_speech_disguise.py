@@ -44,7 +44,7 @@ def test_formants_move_along_the_axis_by_speaker_and_sound(monkeypatch: pytest.M
 
 def test_each_sound_has_a_colour_of_its_own_in_each_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
     mel, sounds = torch.ones(100, 64, 80), np.full((100, 40), SYMBOL_INDEX["a"])
-    sounds[:, 10:20] = sounds[:, 30:] = SYMBOL_INDEX["n"]
+    sounds[:, 10:20] = sounds[:, 30:] = SYMBOL_INDEX["l"]
     sounds[:, 25:30] = SYMBOL_INDEX[SILENCE]
     for name in SHARES:
         monkeypatch.setattr(disguise, name, float(name == "_COLOURED"))
@@ -55,6 +55,17 @@ def test_each_sound_has_a_colour_of_its_own_in_each_speaker(monkeypatch: pytest.
     assert 0.05 < (one - other).std() < 0.3 and 0.05 < one.std(dim=0).mean() < 0.2
     torch.testing.assert_close(heard[:, :, 54], mel[:, :, 54], msg="silence has none")
     assert not disguised(np.random.default_rng(0), mel * 0, CENTRES, sounds).any()
+
+
+def test_all_nasals_of_a_speaker_share_a_nose(monkeypatch: pytest.MonkeyPatch) -> None:
+    mel, sounds = torch.ones(400, 64, 60), np.full((400, 30), SYMBOL_INDEX["a"])
+    sounds[:, 10:20], sounds[:, 20:] = SYMBOL_INDEX["m"], SYMBOL_INDEX["n"]
+    for name in SHARES:
+        monkeypatch.setattr(disguise, name, float(name == "_COLOURED"))
+    a, m, n = (disguised(np.random.default_rng(0), mel, CENTRES, sounds)[:, :, place] - 1 for place in (10, 30, 50))
+    assert m.std() > 2 * a.std()
+    assert (m - n).std() < 0.75 * m.std(), "what tells them apart remains"
+    assert (m - a).std() > m.std(), "and tells nothing of the vowels"
 
 
 def test_bands_become_as_loud_as_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.expression import FloatArray
-from training.speech.phonemes import SILENCE, SYMBOL_INDEX, SYMBOLS
+from training.speech.phonemes import NASALS, SILENCE, SYMBOL_INDEX, SYMBOLS
 
 _KNOTS_HZ: Final = (0.0, 700.0, 1500.0, 2600.0, 8000.0)
 _COLOURS: Final = 7
 _COLOUR: Final = 0.13
 """How much the sounds differ at so many places of the spectrum, in units of `LogMel`: 2 dB."""
+_NOSE: Final = 0.3
+"""How much noses differ, which all nasals of a speaker share: 5 dB. What tells /m/ from /n/ in everybody is the vowel's
+way into it and out of it."""
+_HUMS: Final = [SYMBOL_INDEX[symbol] for symbol in "m" + NASALS]
 _FAINT: Final = 0.15
 """A band as loud as this takes half of the colour, one of silence none."""
 _KNOTS_CEPSTRUM: Final = (0.0, 2.0, 7.0, 16.0, 64.0)
@@ -56,9 +60,11 @@ def _moved(mel: Tensor, sources: Tensor) -> Tensor:
 
 
 def _coloured(rng: np.random.Generator, mel: Tensor, sounds: NDArray[np.int64]) -> Tensor:
-    """Some items with an equaliser for each of their `sounds` ``(B, n)``."""
+    """Some items with an equaliser for each of their `sounds` ``(B, n)``, and one for the nose."""
     items, bands, _ = mel.shape
-    gains = rng.normal(0, _COLOUR, (items, len(SYMBOLS), _COLOURS)) * (rng.random((items, 1, 1)) < _COLOURED)
+    gains = rng.normal(0, _COLOUR, (items, len(SYMBOLS), _COLOURS))
+    gains[:, _HUMS] += rng.normal(0, _NOSE, (items, 1, _COLOURS))
+    gains *= rng.random((items, 1, 1)) < _COLOURED
     gains[:, SYMBOL_INDEX[SILENCE]] = 0
     heard = torch.from_numpy(gains.astype(np.float32)[np.arange(items)[:, None], sounds]).transpose(1, 2)
     steps = F.pad(heard.repeat_interleave(2, dim=2), (2, 2), mode="replicate").reshape(items * _COLOURS, 1, -1)
