@@ -74,4 +74,5 @@ def check_emotion(emotion: Mapping[str, float]) -> None:
         if name not in EMOTIONS:
             raise ValueError(f"there is no emotion {name!r}: choose one of {', '.join(EMOTIONS)}")
     _require("intensities of emotions", tuple(emotion.values()), 0.0, 1.0)
-    _require("the intensities of emotions together", (sum(emotion.values()) - ROUNDING,), -ROUNDING, 1.0)
+    if (together := sum(emotion.values())) > 1.0 + ROUNDING:
+        raise ValueError(f"the intensities of emotions come to {together:g} together: choose at most 1")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from realtime.resampler import ResamplerState, resample
 from realtime.settings import LOOKAHEADS_MS, RENDERERS, Settings
 
 _CHUNK_TICKS: Final = MEDIA_RATE // 50
+_LARGEST_SEED: Final = 2**64 - 1
 
 
 class RenderError(Exception):
@@ -89,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
             controls = Controls(alpha=args.alpha, pucker=args.pucker, spread=args.spread, emotion=emotion)
             avatar = _choose_avatar(args.avatar)
             scene = Scene.load(avatar.folder) if args.scene else None
-            if args.seed < 0:
-                raise ValueError(f"seed must not be negative, got {args.seed}")
+            if not 0 <= args.seed <= _LARGEST_SEED:
+                raise ValueError(f"seed must lie between 0 and {_LARGEST_SEED}, got {args.seed}")
         except (UnknownAvatar, ValueError) as error:
             raise RenderError(str(error)) from error
         with open_voice(audio) as (voice, seconds):
@@ -164,6 +166,8 @@ class Outputs:
         for path in self.paths:
             if not path.parent.is_dir():
                 raise RenderError(f"there is no folder {path.parent}: make it first")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise RenderError(f"{path} is no plain file: what is written is moved to its place when it is whole")
             if path.is_dir() or not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
                 raise RenderError(f"{path} cannot be written: check its permissions or choose another place")
             if path.exists() and path.samefile(audio):
@@ -184,19 +188,22 @@ class Voice:
 
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
         resampler = AudioResampler("s16p", self.layout, MEDIA_RATE)
-        heard = 0
+        heard = told = 0
         try:
-            for frame in self._container.decode(self._stream):
-                frame.pts = None  # samples are counted: a gap in the stamps must not part the two tracks
-                heard += frame.samples
-                yield from (piece.to_ndarray().astype(np.int16) for piece in resampler.resample(frame))
-            if heard:
-                yield from (piece.to_ndarray().astype(np.int16) for piece in resampler.resample(None))
+            for frame in chain(self._container.decode(self._stream), (None,)):
+                if frame is not None:
+                    frame.pts = None  # samples are counted: a gap in the stamps must not part the two tracks
+                    heard += frame.samples
+                elif not heard:
+                    break
+                for piece in resampler.resample(frame):
+                    told += piece.samples
+                    yield piece.to_ndarray().astype(np.int16)
         except (FFmpegError, ValueError) as error:
             at = heard / self._stream.rate
             raise RenderError(f"{self._path} is broken after {at:.1f} s of sound: {error}") from error
-        if not heard:
-            raise RenderError(f"{self._path} holds no sound: its audio stream is empty or broken")
+        if not told:
+            raise RenderError(f"{self._path} holds no sound: its audio stream is empty, broken or all too short")
 
 
 @contextmanager

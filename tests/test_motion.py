@@ -304,7 +304,7 @@ def test_release_gives_way_to_new_speech() -> None:
         ({"pucker": 2.1}, "pucker and spread must lie between 0.0 and 2.0"),
         ({"spread": -0.1}, "pucker and spread must lie"),
         ({"emotion": {"bored": 0.5}}, "there is no emotion 'bored'"),
-        ({"emotion": {"happy": 0.7, "sad": 0.7}}, "intensities of emotions together must lie"),
+        ({"emotion": {"happy": 0.7, "sad": 0.7}}, "come to 1.4 together"),
         ({"emotion": {"happy": float("nan")}}, "intensities of emotions must lie"),
         ({"blink": -0.1}, "blink must lie"),
         ({"gaze": (0.0, 0.7)}, "gaze"),

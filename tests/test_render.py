@@ -202,9 +202,9 @@ def _text(folder: Path) -> Path:
     return path
 
 
-def _empty(folder: Path) -> Path:
-    path = folder / "empty.wav"
-    wavfile.write(path, 16_000, np.zeros(0, np.int16))
+def _short(folder: Path, samples: int) -> Path:
+    path = folder / "short.wav"
+    wavfile.write(path, 16_000, np.zeros(samples, np.int16))
     return path
 
 
@@ -221,10 +221,17 @@ def _empty(folder: Path) -> Path:
         (lambda folder: write_wav(folder / "in.wav"), {"--expressions": "nowhere/out.csv"}, "make it first"),
         (_no_audio, {}, "has no audio stream"),
         (_text, {}, "is not a sound file that FFmpeg reads"),
-        (_empty, {}, "holds no sound"),
+        (lambda folder: _short(folder, 0), {}, "holds no sound"),
+        (lambda folder: _short(folder, 1), {}, "holds no sound"),
         (lambda folder: write_wav(folder / "in.wav"), {"--avatar": "zoe"}, "choose one of: ada, ben"),
         (lambda folder: write_wav(folder / "in.wav"), {"--alpha": 2}, "alpha must lie between 0.0 and 1.5, got 2.0"),
-        (lambda folder: write_wav(folder / "in.wav"), {"--seed": -1}, "seed must not be negative"),
+        (lambda folder: write_wav(folder / "in.wav"), {"--seed": -1}, "seed must lie between 0 and"),
+        (lambda folder: write_wav(folder / "in.wav"), {"--seed": 2**200}, "seed must lie between 0 and"),
+        (
+            lambda folder: write_wav(folder / "in.wav"),
+            {"--emotion": "sad=0.7", "--emotion=happy=0.7": None},
+            "the intensities of emotions come to 1.4 together: choose at most 1",
+        ),
         (lambda folder: write_wav(folder / "in.wav"), {"-o": "out.avi"}, "choose one of .mp4, .m4v, .mov, .mkv"),
         (lambda folder: write_wav(folder / "in.wav"), {"-o": "nowhere/out.mp4"}, "make it first"),
     ],
@@ -235,7 +242,8 @@ def test_what_cannot_be_rendered_is_explained(
     path = source(tmp_path)
     output = tmp_path / flags.pop("-o", "out.mp4")
     before = sorted(tmp_path.iterdir())
-    assert visavis_render("--audio", path, "-o", output, *(item for pair in flags.items() for item in pair)) == 2
+    given = (item for pair in flags.items() for item in pair if item is not None)
+    assert visavis_render("--audio", path, "-o", output, *given) == 2
     message = capsys.readouterr().err
     assert message.startswith("visavis render: ") and complaint in message and message.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before, "nothing may be left behind"
@@ -248,6 +256,15 @@ def test_the_output_may_not_be_the_input(tmp_path: Path, capsys: Any) -> None:
     assert visavis_render("--audio", path, "-o", path) == 2
     assert "the output is the audio file itself" in capsys.readouterr().err
     assert path.read_bytes() == data
+
+
+def test_only_plain_files_are_written(tmp_path: Path, capsys: Any) -> None:
+    """What is whole is moved to its place: nobody wants a device or a pipe replaced by it."""
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    assert visavis_render(write_wav(tmp_path / "in.wav"), "--expressions", pipe) == 2
+    assert "is no plain file" in capsys.readouterr().err
+    assert pipe.is_fifo()
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_no_part(
