@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
 
 from engines.cost import CostCurve
 from engines.scheduler import Scheduler
@@ -30,7 +32,7 @@ from realtime.priority import make_pictures, work_in_background
 from realtime.session import Resources
 from realtime.sessions import Sessions
 from realtime.settings import Settings
-from realtime.signaling import create_router, refuse
+from realtime.signaling import create_router, refuse, refuse_malformed, refuse_unknown
 from realtime.uploads import Uploads, create_upload_router
 
 logger = logging.getLogger(__name__)
@@ -132,6 +134,8 @@ def create_app(
     app.include_router(create_upload_router(uploads, settings.token))
     app.add_exception_handler(OfferError, refuse)
     app.add_exception_handler(Full, refuse)
+    app.add_exception_handler(HTTPException, refuse_unknown)
+    app.add_exception_handler(RequestValidationError, refuse_malformed)
     app.middleware("http")(_add_security)
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:

@@ -18,8 +18,9 @@ From the page:
     {"type": "ping", "t": 12.5}              any number
     {"type": "subscribe", "expression": true}   ask for (or stop) an `expression` event with every frame
 
-Several values may be set in one `set`; what it does not name stays as it is, and null gives a value back. Every change
-is eased into. A message is at most 4 KiB, and at most 200 come through in a second.
+Several values may be set in one `set`; what it does not name stays as it is, and null gives a value back (alpha, pucker
+and spread are then 1). Every change is eased into. A message is at most 4 KiB, and at most 200 come through in a
+second.
 
 To the page:
 
@@ -56,12 +57,12 @@ A message that cannot be understood gets an `error` and changes nothing.
 the network; without it their arrival counts. All else may be left out, and what is left out lives by itself. `values`
 are ARKit's coefficients, 0..1, 0 where left out: lids, gaze, brows, cheeks, nose and the frown and dimples of the mouth
 follow them; jaw, lips and tongue stay with the audio, so that a full set may be sent as it is. A smile counts as lips:
-send it as an emotion. `pose` is in radians and decimetres (x to the model's left, y up, z forward; at most 0.6 and 1),
-`gaze` (else taken from eyeLook*) relative to the head. Frames are shown with the voice that was said with them. Half a
-second without one, and the face lives by itself again. What is `set` wins over the tracker. On a network that loses
-packets, send on a second channel that does not wait for them; answers come on `control`. A tracker on another device
-sends the same messages to the WebSocket `/v1/sessions/{secret}/drive`. With MediaPipe's face landmarker in a page, for
-one:
+send it as an emotion. `pose` is in radians and decimetres (x to the model's left, y up, z forward), `gaze` (else taken
+from eyeLook*) relative to the head; beyond 0.6, 1 and 0.5 the face stays there. Frames are shown with the voice that
+was said with them. Half a second without one, and the face lives by itself again. What is `set` wins over the tracker.
+On a network that loses packets, send on a second channel that does not wait for them; answers come on `control`. A
+tracker on another device sends the same messages to the WebSocket `/v1/sessions/{secret}/drive`. With MediaPipe's face
+landmarker in a page, for one:
 
     const drive = peer.createDataChannel("drive", {ordered: false, maxRetransmits: 0});
 
@@ -79,7 +80,7 @@ from typing import Any, Final
 
 from engines.controls import Controls
 from engines.drive import Drive
-from realtime.values import READERS, ControlError, coefficients, number
+from realtime.values import READERS, TRACKER_READERS, ControlError, coefficients, number
 
 MAX_MESSAGE: Final = 4096
 MAX_RATE: Final = 200
@@ -171,7 +172,7 @@ def _read_drive(message: dict[str, Any]) -> DriveFrame:
     values = message.get("values")
     if values is not None:
         values = coefficients(values)
-    read = {name: READERS[name](message.get(name)) for name in ("pose", "gaze", "emotion")}
+    read = {name: reader(message.get(name)) for name, reader in TRACKER_READERS.items()}
     return DriveFrame(Drive.from_coefficients(values, **read), sent)
 
 

@@ -45,7 +45,8 @@ told of it:
 
     curl -X PATCH $URL/controls -H 'Content-Type: application/json' -d '{"emotion": {"happy": 0.6}, "alpha": 1.2}'
 
-**Errors** are JSON, `{"error": "<code>", "message": "<what to do>"}`, and never cost a peer connection:
+**Errors** are JSON, `{"error": "<code>", "message": "<what to do>"}`, and never cost a peer connection. A request of no
+known path or method gets 404 `not_found` or 405 `wrong_method`, one that lacks something 422 `bad_message`, and:
 
     400 bad_offer         not SDP, no audio, no BUNDLE, no ICE credentials or fingerprint, too many sections/candidates
     400 bad_message       controls that cannot be followed; the message says why
@@ -69,8 +70,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from engines.scene import Scene
 from realtime.controls import parse, read_set
@@ -220,8 +223,25 @@ async def refuse(request: Request, error: Exception) -> Response:
     return _problem(error.status, error.code, str(error), headers)
 
 
+async def refuse_unknown(request: Request, error: Exception) -> Response:
+    """The answer to what fits no route."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_message")
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}. GET /docs lists what there is"
+    return _problem(error.status_code, code, message, dict(error.headers or {}))
+
+
+async def refuse_malformed(request: Request, error: Exception) -> Response:
+    """The answer to a request that fits a route, but not its form."""
+    assert isinstance(error, RequestValidationError)
+    wrong = error.errors()[0]
+    where = ".".join(str(part) for part in wrong["loc"])
+    return _problem(422, "bad_message", f"{where[:200]}: {wrong['msg']}", {})
+
+
 def _problem(status: int, code: str, message: str, headers: dict[str, str]) -> JSONResponse:
-    return JSONResponse({"error": code, "message": message}, status, headers)
+    readable = message.encode(errors="replace").decode()  # half a character may have been quoted
+    return JSONResponse({"error": code, "message": readable}, status, headers)
 
 
 def bearer(token: str) -> Callable[[Request], Awaitable[None]]:

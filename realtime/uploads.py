@@ -12,9 +12,9 @@ Points are fractions (x, y) of the avatar's picture, y down; `handles` names tho
 avatar made of a clip has neither. The photo is kept, without its metadata, as far as it shows the head, so that it can
 be fitted anew; of a clip the frames are kept, without the sound. Whoever may call this server sees every avatar on it.
 
-Errors, as everywhere, are JSON (`{"error", "message"}`): 404 unknown_avatar, 409 in_use, 413 too_large,
-415 not_a_picture, 422 no_face | too_small | too_turned | too_blurred | eyes_hidden | unclear | too_short |
-too_many | unknown_point | bad_points | moving, 429 busy.
+Errors, as everywhere, are JSON (`{"error", "message"}`): 404 unknown_avatar, 408 too_slow, 409 in_use, 413 too_large,
+415 not_a_picture, 422 no_face | too_small | too_dark | too_turned | too_blurred | eyes_hidden | mouth_hidden |
+unclear | too_short | too_many | unknown_point | bad_message | moving, 429 busy.
 """
 
 import asyncio
@@ -120,7 +120,8 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
 
     if uploads is None:
         return router
-    errors: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 404, 413, 415, 422, 429)}
+    statuses = (401, 404, 408, 409, 413, 415, 422, 429)
+    errors: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in statuses}
     kinds = {kind: {"schema": {"type": "string"}} for kind in ("image/*", "video/*")}
     body = {"requestBody": {"required": True, "content": kinds}}
 

@@ -1,8 +1,10 @@
 """The values of the controls as they travel in JSON: read and checked, and told again."""
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -46,35 +48,43 @@ def coefficients(values: Any) -> dict[str, float]:
     return {name: number(value, f"values.{name}", 1.0, 0.0) for name, value in values.items()}
 
 
-def _axes(value: Any, name: str, limits: dict[str, float]) -> list[float]:
+def _brought_within(value: Any, name: str, limit: float) -> float:
+    """As `number`, for a tracker: people look farther away than a face of ours, which then goes as far as it can."""
+    return min(max(number(value, name, math.inf), -limit), limit)
+
+
+_Reader = Callable[[Any, str, float], float]
+
+
+def _axes(value: Any, name: str, limits: dict[str, float], read: _Reader) -> list[float]:
     if not isinstance(value, dict) or not value or set(value) - set(limits):
         raise ControlError(f'"{name}" must be null or an object with {", ".join(limits)}')
-    return [number(value.get(axis, 0.0), f"{name}.{axis}", limit) for axis, limit in limits.items()]
+    return [read(value.get(axis, 0.0), f"{name}.{axis}", limit) for axis, limit in limits.items()]
 
 
 def _alpha(value: Any) -> float:
-    return number(value, "alpha", MAX_ALPHA, 0.0)
+    return 1.0 if value is None else number(value, "alpha", MAX_ALPHA, 0.0)
 
 
 def _pucker(value: Any) -> float:
-    return number(value, "pucker", MAX_STYLE, 0.0)
+    return 1.0 if value is None else number(value, "pucker", MAX_STYLE, 0.0)
 
 
 def _spread(value: Any) -> float:
-    return number(value, "spread", MAX_STYLE, 0.0)
+    return 1.0 if value is None else number(value, "spread", MAX_STYLE, 0.0)
 
 
-def _pose(value: Any) -> HeadPose | None:
+def _pose(value: Any, read: _Reader = number) -> HeadPose | None:
     if value is None:
         return None
     turns, shifts = dict.fromkeys(("pitch", "yaw", "roll"), _POSE_LIMIT), dict.fromkeys("xyz", _SHIFT_LIMIT)
-    return HeadPose.from_vector(np.array(_axes(value, "pose", turns | shifts)))
+    return HeadPose.from_vector(np.array(_axes(value, "pose", turns | shifts, read)))
 
 
-def _gaze(value: Any) -> tuple[float, float] | None:
+def _gaze(value: Any, read: _Reader = number) -> tuple[float, float] | None:
     if value is None:
         return None
-    pitch, yaw = _axes(value, "gaze", {"pitch": _GAZE_LIMIT, "yaw": _GAZE_LIMIT})
+    pitch, yaw = _axes(value, "gaze", {"pitch": _GAZE_LIMIT, "yaw": _GAZE_LIMIT}, read)
     return pitch, yaw
 
 
@@ -103,6 +113,12 @@ READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "emotion": _emotion,
 }
 """What `set` can set, each with the reader of its value; they raise `ControlError`."""
+TRACKER_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "pose": partial(_pose, read=_brought_within),
+    "gaze": partial(_gaze, read=_brought_within),
+    "emotion": _emotion,
+}
+"""The same for what a tracker sends beside its coefficients."""
 
 
 def controls_values(controls: Controls) -> dict[str, Any]:

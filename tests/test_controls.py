@@ -28,6 +28,9 @@ def test_set_replaces_what_it_names() -> None:
     back = read_message('{"type":"set","pose":null,"gaze":null,"blink":null,"emotion":null}')
     assert isinstance(back, Set)
     assert back.apply(controls) == Controls(1.2, 0.5)
+    natural = read_message('{"type":"set","alpha":null,"pucker":null,"spread":null}')
+    assert isinstance(natural, Set)
+    assert natural.apply(Controls(0.2, 0.3, 0.4)) == Controls()
 
 
 def test_what_is_told_can_be_set() -> None:
@@ -51,6 +54,13 @@ def test_a_frame_of_a_tracker_is_read() -> None:
     assert drive.emotion == {"happy": 0.5}
     empty = read_message('{"type": "drive"}')
     assert isinstance(empty, DriveFrame) and empty.drive.face is None and empty.sent is None
+
+
+def test_a_tracker_may_see_somebody_look_farther_away_than_the_face_can() -> None:
+    message = read_message('{"type":"drive","pose":{"yaw":-1.2,"pitch":0.1,"z":3},"gaze":{"yaw":0.9}}')
+    assert isinstance(message, DriveFrame)
+    assert message.drive.pose == HeadPose(0.1, -0.6, 0.0, (0.0, 0.0, 1.0))
+    assert message.drive.gaze == (0.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +95,8 @@ def test_a_frame_of_a_tracker_is_read() -> None:
         ('{"type": "drive", "values": {"_neutral": 1}}', "unknown: _neutral"),
         ('{"type": "drive", "values": {"jawOpen": NaN}}', '"values.jawOpen" must be a finite number'),
         ('{"type": "drive", "values": {"browInnerUp": 1.2}}', "choose 0 to 1"),
-        ('{"type": "drive", "pose": {"yaw": 2}}', "choose -0.6 to 0.6"),
+        ('{"type": "drive", "pose": {"yaw": NaN}}', '"pose.yaw" must be a finite number'),
+        ('{"type": "drive", "gaze": {"roll": 0}}', "pitch, yaw"),
         ('{"type": "drive", "t": "now"}', "finite number"),
         ('{"type": "avatar"}', '"id"'),
         ('{"type": "avatar", "id": 3}', '"id"'),

@@ -136,6 +136,34 @@ async def test_controls_wait_for_the_call(house: tuple[FastAPI, httpx.AsyncClien
     assert (nobody.status_code, nobody.json()["error"]) == (404, "unknown_session")
 
 
+async def test_half_a_character_is_quoted_in_an_answer_that_can_be_sent(
+    house: tuple[FastAPI, httpx.AsyncClient],
+) -> None:
+    _, client = house
+    started = await client.post("/v1/sessions", content=call(CANDIDATE), headers=SDP)
+    controls, json = started.headers["Location"] + "/controls", {"Content-Type": "application/json"}
+    answer = await client.patch(controls, content=rb'{"\ud800": 1}', headers=json)
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_message")
+    assert "unknown: ?" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/nothing.html", 404, "not_found"),
+        ("PUT", "/v1/avatars", 405, "wrong_method"),
+    ],
+)
+async def test_what_is_not_there_is_told_as_every_other_error(
+    house: tuple[FastAPI, httpx.AsyncClient], method: str, path: str, status: int, code: str
+) -> None:
+    _, client = house
+    answer = await client.request(method, path)
+    assert (answer.status_code, set(answer.json())) == (status, {"error", "message"})
+    assert answer.json()["error"] == code and path in answer.json()["message"]
+
+
 async def test_options_tell_what_is_accepted(house: tuple[FastAPI, httpx.AsyncClient]) -> None:
     _, client = house
     response = await client.options("/v1/sessions")

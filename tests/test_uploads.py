@@ -125,7 +125,9 @@ async def test_bodies_are_bounded(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
         await client.post("/v1/avatars?name=eva", content=b"photo")
         for wrong in ({"points": {"chin": [0.5, 99]}}, {"points": {"chin": [0.5]}}, {"points": {"x" * 50: [0, 0]}}):
-            assert (await client.put("/v1/avatars/eva-1/points", json=wrong)).status_code == 422
+            answer = await client.put("/v1/avatars/eva-1/points", json=wrong)
+            assert (answer.status_code, answer.json()["error"]) == (422, "bad_message")
+            assert answer.json()["message"].startswith("body.points.")
 
 
 async def test_photos_wait_for_each_other_and_not_forever(tmp_path: Path) -> None:
