@@ -42,7 +42,7 @@ To the page:
                                              coefficients above 0.001 of the frame with this RTP timestamp, which shows
                                              the voice of `late_ms` before it; in a call without video, every frame as
                                              it is made, with `rtp` null
-    {"type": "error", "code": "bad_message" | "unknown_avatar" | "no_scene" | "not_live" | "too_fast" |
+    {"type": "error", "code": "bad_message" | "unknown_avatar" | "no_scene" | "full" | "not_live" | "too_fast" |
      "second_channel", "message": "..."}                     `set` and `avatar` are followed from the state "live" on
 
 A message that cannot be understood gets an `error` and changes nothing.

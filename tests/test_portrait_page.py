@@ -18,6 +18,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
 PHOTO = AVATARS / list_avatars()[0] / "source.png"
+FITTED_MS = 60_000
+"""A photo is fitted behind everything else that the machine does."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,8 @@ def upload(page: Page, photo: Path, name: str) -> None:
 
 def test_a_photo_becomes_an_avatar_whose_points_can_be_dragged(page: Page) -> None:
     upload(page, PHOTO, "Eva")
-    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+    expect(page.locator(".board img")).to_have_css("opacity", "1")  # dim only while the server works
     circles = [circle.bounding_box() for circle in page.locator(".board circle").all()]
     lowest = max((box for box in circles if box), key=lambda box: box["y"])
     chin = (lowest["x"] + lowest["width"] / 2, lowest["y"] + lowest["height"] / 2)
@@ -45,7 +48,7 @@ def test_a_photo_becomes_an_avatar_whose_points_can_be_dragged(page: Page) -> No
     with page.expect_response(lambda response: response.request.method == "PUT") as moved:
         page.mouse.up()
     assert moved.value.ok
-    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
     page.get_by_role("button", name="Looks right").click()
     expect(page.get_by_role("radio", name="Eva")).to_be_checked()
     assert "-" in page.locator("#still").get_attribute("src")
@@ -58,7 +61,7 @@ def test_a_photo_becomes_an_avatar_whose_points_can_be_dragged(page: Page) -> No
 def test_what_is_not_wanted_is_not_kept(page: Page) -> None:
     before = page.get_by_role("radio").count()
     upload(page, PHOTO, "Nobody")
-    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Discard").click(timeout=FITTED_MS)
     expect(page.locator("dialog.portrait")).not_to_be_visible()
     page.reload()
     page.wait_for_selector(".face.add")
@@ -69,7 +72,7 @@ def test_a_refusal_says_why_and_lets_try_again(page: Page, tmp_path: Path) -> No
     wall = tmp_path / "wall.png"
     cv2.imwrite(str(wall), np.full((200, 300, 3), 180, np.uint8))
     upload(page, wall, "Wall")
-    expect(page.get_by_text("No face was found")).to_be_visible()
+    expect(page.get_by_text("No face was found")).to_be_visible(timeout=FITTED_MS)
     page.set_input_files(".face.add input", PHOTO)
     expect(page.get_by_role("button", name="Make avatar")).to_be_visible()
     (tmp_path / "letter.jpg").write_text("Dear Eva")
