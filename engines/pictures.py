@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 MOST_BYTES: Final = 20 * 1024 * 1024
 MOST_PIXELS: Final = 60_000_000
+LEAST_SIDE: Final = 16
+"""Pixels on the shorter side: nobody is seen in fewer."""
+LONGEST_SHAPE: Final = 40
+"""Sides to each other beyond which a picture is a stripe."""
 LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 """Shares of red, green and blue in how light a colour is (ITU-R BT.601)."""
 _SIZED_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -27,7 +31,8 @@ class BadPicture(ValueError):
 
 
 def read_picture(data: bytes) -> NDArray[np.uint8]:
-    """JPEG, PNG or WebP to RGB uint8 (h, w, 3), turned as its EXIF says. Raises `BadPicture`."""
+    """JPEG, PNG or WebP to RGB uint8 (h, w, 3), turned as its EXIF says, on white where it is transparent. Raises
+    `BadPicture`."""
     if len(data) > MOST_BYTES:
         raise BadPicture("too_large", f"The file is larger than {MOST_BYTES >> 20} MB: save it smaller.")
     size = picture_size(data)
@@ -36,13 +41,31 @@ def read_picture(data: bytes) -> NDArray[np.uint8]:
     if size[0] * size[1] > MOST_PIXELS:
         pixels = f"{MOST_PIXELS // 1_000_000} megapixels"
         raise BadPicture("too_large", f"The picture has more than {pixels}: save it smaller.")
+    if min(size) < max(LEAST_SIDE, max(size) / LONGEST_SHAPE):
+        raise BadPicture("too_small", f"The picture has only {size[0]} x {size[1]} pixels: use a larger one.")
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        picture = _over_white(data)
+        if picture is None:
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         picture = None
     if picture is None:
         raise BadPicture("not_a_picture", "The picture is damaged and cannot be read: save it anew.")
     return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+
+
+def _over_white(data: bytes) -> NDArray[np.uint8] | None:
+    """A transparent picture as BGR, or None for any other. What is hidden by transparency stays hidden: it may be
+    anything."""
+    if data.startswith(b"\xff\xd8"):
+        return None
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+        return None
+    if picture.dtype == np.uint16:
+        picture = picture >> 8
+    colour, shown = picture[..., :3].astype(np.uint16), picture[..., 3:].astype(np.uint16)
+    return np.asarray((colour * shown + 255 * (255 - shown) + 127) // 255, np.uint8)
 
 
 def to_jpeg(picture: NDArray[np.uint8], quality: int = 93) -> bytes:

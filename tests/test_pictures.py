@@ -36,6 +36,24 @@ def test_pictures_are_turned_upright() -> None:
     assert picture[5, 10, 0] > 200 and picture[25, 10, 0] < 60
 
 
+@pytest.mark.parametrize(("kind", "deep"), [(".png", False), (".png", True), (".webp", False)])
+def test_what_is_transparent_is_white_whatever_it_hides(kind: str, deep: bool) -> None:
+    drawn = np.zeros((20, 40, 4), np.uint8)
+    drawn[..., 2] = 200  # red, and shown in full, in part and not at all
+    drawn[:, :15, 3], drawn[:, 15:25, 3] = 255, 128
+    data = cv2.imencode(kind, drawn.astype(np.uint16) * 257 if deep else drawn)[1]
+    picture = read_picture(bytes(data)).astype(int)
+    for column, colour in ((5, (200, 0, 0)), (20, (227, 127, 127)), (35, (255, 255, 255))):
+        assert np.abs(picture[10, column] - colour).max() <= 6
+
+
+@pytest.mark.parametrize(("width", "height"), [(30, 3), (6000, 20)])
+def test_a_line_is_no_picture(width: int, height: int) -> None:
+    with pytest.raises(BadPicture, match=f"only {width} x {height} pixels") as refusal:
+        read_picture(encoded(".png", height, width))
+    assert refusal.value.code == "too_small"
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"GIF89a" + bytes(50), b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", bytes(1000), b"RIFF1234WEBP"]
 )
