@@ -33,6 +33,10 @@ WIDEST_YAW, WIDEST_PITCH = np.radians(24.0), np.radians(20.0)
 LEAST_SHARPNESS: Final = 0.12
 DARK_EYES: Final = 0.15
 """`eye_light` below which the eyes are behind something dark."""
+COVERED_MOUTH: Final = 0.99
+"""`mouth_redness` below which it is covered."""
+DARKEST_FACE: Final = 30.0
+"""Level of the lighter parts of a face below which nothing of it can be told."""
 LARGEST_MISFIT: Final = 0.075
 """Decimetres between keypoints and fitted head beyond which the keypoints are no face's."""
 DRAGGED: Final = 0.25
@@ -115,6 +119,8 @@ def check_fit(photo: NDArray[np.uint8], face: Face, fit: FaceFit, certain: bool 
         heights = f"{abs(np.degrees(fit.pitch)):.0f} degrees {'up' if fit.pitch < 0 else 'down'}"
         away = sides if abs(fit.yaw) > WIDEST_YAW else heights
         raise NoPortrait("too_turned", f"The head is turned about {away}. Use a picture that looks at the camera.")
+    if light(photo, face) < DARKEST_FACE:
+        raise NoPortrait("too_dark", "The face is too dark to be seen. Use a picture taken in more light.")
     if sharpness(photo, fit) < LEAST_SHARPNESS:
         raise NoPortrait("too_blurred", "The face is out of focus or moved. Use a sharper picture.")
     if certain:
@@ -124,6 +130,8 @@ def check_fit(photo: NDArray[np.uint8], face: Face, fit: FaceFit, certain: bool 
     rest = np.median(face.doubt) / unit
     if (lids > 0.06 and lids > 1.5 * rest) or eye_light(photo, face) < DARK_EYES:
         raise NoPortrait("eyes_hidden", "The eyes cannot be seen. Take off dark glasses and keep hair off the eyes.")
+    if mouth_redness(photo, face) < COVERED_MOUTH:
+        raise NoPortrait("mouth_hidden", "The mouth cannot be seen. Take off a mask, and put away what is before it.")
     if fit.misfit > LARGEST_MISFIT:
         raise NoPortrait("unclear", "What looks like a face does not fit a head. Use a clear picture from the front.")
 
@@ -141,6 +149,36 @@ def eye_light(photo: NDArray[np.uint8], face: Face) -> float:
 
     cheeks = max(brightness("cheek_left"), brightness("cheek_right"), 1.0)
     return max(brightness("lid_left"), brightness("lid_right")) / cheeks
+
+
+def light(photo: NDArray[np.uint8], face: Face) -> float:
+    """Level, 0 to 255, of the lighter tenth of the face."""
+    shown = _part(photo, face.points, 0.0)
+    return float(np.quantile(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), 0.9)) if shown.size else 0.0
+
+
+def mouth_redness(photo: NDArray[np.uint8], face: Face) -> float:
+    """Red to green where the lips should be, in shares of the cheeks': above 1, in any light and of any skin, unless a
+    mask hides them. Of a grey picture about 1."""
+
+    def redness(stems: tuple[str, ...], margin: float) -> FloatArray:
+        rows = [row for name, row in _ROW.items() if name.startswith(stems)]
+        shown = _part(photo, face.points[rows], margin * face.eye_distance)
+        if not shown.size:
+            return np.ones(1, np.float32)
+        smooth = cv2.GaussianBlur(shown.astype(np.float32), (0, 0), 0.02 * face.eye_distance + 0.3)
+        return np.asarray(((smooth[..., 0] + 1) / (smooth[..., 1] + 1)).ravel(), np.float32)
+
+    cheeks = np.mean([np.median(redness((stem,), 0.1)) for stem in ("cheek_left", "cheek_right")])
+    # Not the middle of the mouth's: teeth are paler than cheeks.
+    return float(np.quantile(redness(("lip_", "mouth_corner"), 0.0), 0.75) / cheeks)
+
+
+def _part(photo: NDArray[np.uint8], points: FloatArray, margin: float) -> NDArray[np.uint8]:
+    """The upright rectangle of `photo` around `points` (n, 2) with a margin, as far as there is one."""
+    left, top = (max(0, int(value)) for value in points.min(0) - margin)
+    right, bottom = (max(0, int(value) + 1) for value in points.max(0) + margin)
+    return photo[top:bottom, left:right]
 
 
 def sharpness(photo: NDArray[np.uint8], fit: FaceFit) -> float:

@@ -9,7 +9,7 @@ from engines.avatar import list_avatars, load_avatar
 from engines.landmarks import TRACKED, TRACKED_NAMES, Face, LandmarkFinder
 from engines.media import HeadPose, Motion
 from engines.pictures import read_picture
-from engines.portrait import NoPortrait, choose_face, drag
+from engines.portrait import COVERED_MOUTH, DARKEST_FACE, NoPortrait, choose_face, drag, light, mouth_redness
 from engines.portrait_pack import HANDLES, AvatarMaker, user_folder
 from engines.scene import Scene
 from tests.portraits import shipped_points
@@ -163,6 +163,39 @@ def test_dark_glasses_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NoPortrait) as refusal:
         maker(tmp_path, found).create(bytes(cv2.imencode(".png", picture[..., ::-1])[1]))
     assert refusal.value.code == "eyes_hidden"
+
+
+@pytest.mark.parametrize("colour", [(40, 110, 190), (235, 235, 235), (30, 30, 32)])
+def test_a_mask_is_refused(tmp_path: Path, colour: tuple[int, int, int]) -> None:
+    """Of any colour, in any light, and never a mouth, shut or open."""
+    found, picture = face(), read_picture(photo())
+    rows = [row for row, name in enumerate(TRACKED_NAMES) if name.startswith(("lip_", "mouth_", "alar", "chin"))]
+    x, y, width, height = cv2.boundingRect(found.points[rows])
+    cv2.rectangle(picture, (x - 30, y), (x + width + 30, y + height), colour, -1)
+    grain = np.random.default_rng(0).normal(0, 3, picture.shape)
+    for warmth in ((1.0, 1.0, 1.0), (1.0, 0.9, 0.75), (0.8, 0.9, 1.0)):
+        lit = np.clip((picture + grain) * np.array(warmth), 0, 255).astype(np.uint8)
+        with pytest.raises(NoPortrait) as refusal:
+            maker(tmp_path, found).create(bytes(cv2.imencode(".png", lit[..., ::-1])[1]))
+        assert refusal.value.code == "mouth_hidden"
+
+
+@pytest.mark.parametrize("name", list_avatars())
+def test_no_mouth_is_taken_for_a_mask(name: str) -> None:
+    avatar = load_avatar(name)
+    points = (avatar.geometry.keypoints[list(TRACKED), :2] + 1) * 256
+    found = Face(points.astype(np.float32), face().doubt, 0.99)
+    for warmth in ((1.0, 1.0, 1.0), (1.0, 0.85, 0.6), (0.7, 0.85, 1.0), (0.3, 0.3, 0.3)):
+        picture = (avatar.picture * np.array(warmth)).astype(np.uint8)
+        assert mouth_redness(picture, found) > COVERED_MOUTH + 0.05
+        assert light(picture, found) > DARKEST_FACE
+
+
+def test_a_face_in_the_dark_is_refused(tmp_path: Path) -> None:
+    dark = (read_picture(photo()) * 0.15).astype(np.uint8)
+    with pytest.raises(NoPortrait) as refusal:
+        maker(tmp_path, face()).create(bytes(cv2.imencode(".png", dark[..., ::-1])[1]))
+    assert refusal.value.code == "too_dark"
 
 
 def test_a_head_turned_away_is_refused(tmp_path: Path) -> None:
