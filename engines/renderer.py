@@ -24,7 +24,8 @@ from engines.expression import LIP_SIZE, FloatArray, expression_from_lips
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.lids import smooth_lids
 from engines.media import FRAME_SIZE, Motion
-from engines.retouch import Retoucher, within_reach
+from engines.reach import PHOTO, RENDERED
+from engines.retouch import Retoucher
 from engines.source_cache import encoder_input
 from engines.unmoved import keep_unmoved
 
@@ -86,8 +87,7 @@ class Sketch:
 
     @classmethod
     def of(cls, source: Source, motion: Motion) -> Self:
-        if source.retoucher is not None:
-            motion = within_reach(motion)
+        motion = (RENDERED if source.retoucher is None else PHOTO).bring_within(motion)
         geometry = face_geometry(source.geometry, motion)
         warped = warp(source.atlas, geometry)
         inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}

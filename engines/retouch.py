@@ -1,8 +1,7 @@
 """What a photo cannot show of a face that moves, as it is kept with the avatar and drawn in every frame: the inside of
 the mouth, whole eyeballs, shut lids, and lips that touch where the photo parts them."""
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -11,12 +10,9 @@ from numpy.typing import NDArray
 
 from engines.eye_paint import EyePaint, EyePainter
 from engines.face_geometry import FaceGeometry, SourceGeometry
-from engines.media import Motion
 from engines.mouth_paint import MouthPaint, MouthPainter
 
 RETOUCH: Final = "retouch.npz"
-YAW_REACH, PITCH_REACH = np.radians(12.0), np.radians(10.0)
-"""How far the head of a photo turns at most: what the photo does not show of its sides has to be smeared over them."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,6 @@ class Retouch:
                 return cls(MouthPaint(teeth, tongue, hollow, cheeks), eyes, lips)
             except KeyError as error:
                 raise ValueError(f"{folder / RETOUCH} is no retouch: {error} is missing") from error
-
-
-def within_reach(motion: Motion) -> Motion:
-    """`motion` with a head that turns less and less the farther it is asked to."""
-    pose = motion.pose
-    yaw, pitch = (reach * math.tanh(x / reach) for x, reach in ((pose.yaw, YAW_REACH), (pose.pitch, PITCH_REACH)))
-    return replace(motion, pose=replace(pose, yaw=yaw, pitch=pitch))
 
 
 class Retoucher:

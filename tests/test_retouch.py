@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.media import HeadPose, Motion
-from engines.retouch import PITCH_REACH, RETOUCH, YAW_REACH, Retouch, within_reach
+from engines.retouch import RETOUCH, Retouch
 from engines.retouching import retouch
 from tests.photos import parted_photo, photo
 
@@ -28,14 +27,3 @@ def test_something_else_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / RETOUCH, lips=np.zeros(3))
     with pytest.raises(ValueError, match="no retouch"):
         Retouch.load(tmp_path, 9)
-
-
-def test_heads_turn_as_far_as_a_photo_can_show() -> None:
-    def turned(yaw: float, pitch: float = 0.0) -> HeadPose:
-        return within_reach(Motion(pose=HeadPose(pitch, yaw, 0.3, (0.1, 0.0, 0.0)))).pose
-
-    assert turned(0.05).yaw == pytest.approx(0.05, rel=0.03), "an ordinary call is as lively as ever"
-    yaws = [turned(yaw).yaw for yaw in np.linspace(-0.6, 0.6, 25)]
-    assert (np.diff(yaws) > 0).all() and max(yaws) < YAW_REACH
-    assert abs(turned(0.0, -0.6).pitch) < PITCH_REACH
-    assert turned(0.3).roll == 0.3 and turned(0.3).translation == (0.1, 0.0, 0.0)
