@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from engines.expression import FloatArray
 
-SKIN, WORN, PICTURE = 0, 1, 2
+SKIN, WORN, PICTURE, GLOBE_SKIN, GLOBE_WORN = range(5)
 """Which picture of the atlas, from the top: skin drawn out over hair and wall, for skin that the source saw at a
-grazing angle or not at all; hair and garment drawn out likewise; and the figure as it is, cut out."""
+grazing angle or not at all; hair and garment drawn out likewise; the figure as it is, cut out; and, of a head that
+somebody walked around, the two of its globe (`engines.globe`), for what the source did not see."""
 OUTLINE: Final = 2
 """Pixels that the outline is wide."""
 SMOOTHING: Final = 6
@@ -38,23 +39,25 @@ _NOISE: Final = 12.0
 @dataclass(frozen=True)
 class Atlas:
     """`skin`, `worn`, `picture` and `backdrop`, RGB uint8 (N, N, 3), the last the wall without the figure; `cover`
-    float32 (N, N), from 0 to 1, how much of each pixel of `picture` the figure covers."""
+    float32 (N, N), from 0 to 1, how much of each pixel of `picture` the figure covers. `globe` is nothing, or
+    two pictures more."""
 
     skin: NDArray[np.uint8]
     worn: NDArray[np.uint8]
     picture: NDArray[np.uint8]
     backdrop: NDArray[np.uint8]
     cover: FloatArray
+    globe: tuple[NDArray[np.uint8], ...] = ()
 
     @cached_property
     def figure(self) -> NDArray[np.uint8]:
-        """What is looked up, uint8 (3 N, N, 4): `SKIN`, `WORN` and `PICTURE`, one below the other, each with its
-        cover; the colours are multiplied by it, so that figure and uncovered wall add up to the picture."""
+        """What is looked up, uint8 (n N, N, 4): `SKIN`, `WORN`, `PICTURE` and the `globe`, one below the other, each
+        with its cover; the colours are multiplied by it, so that figure and uncovered wall add up to the picture."""
         whole = np.full((*self.cover.shape, 1), 255, np.uint8)
         wall = self.backdrop * (1 - self.cover)[..., None]
         cut = np.concatenate([self.picture - wall, self.cover[..., None] * 255], axis=2)
-        pictures = [np.dstack([drawn, whole]) for drawn in (self.skin, self.worn)]
-        return np.concatenate([*pictures, cut.round().clip(0, 255).astype(np.uint8)])
+        skin, worn, *globe = (np.dstack([drawn, whole]) for drawn in (self.skin, self.worn, *self.globe))
+        return np.concatenate([skin, worn, cut.round().clip(0, 255).astype(np.uint8), *globe])
 
     @cached_property
     def wall(self) -> NDArray[np.uint8]:
@@ -67,8 +70,8 @@ class Atlas:
         def look_up(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
             return np.asarray(cv2.LUT(picture, table), np.uint8)
 
-        skin, worn = look_up(self.skin), look_up(self.worn)
-        return Atlas(skin, worn, look_up(self.picture), look_up(self.backdrop), self.cover)
+        skin, worn, globe = look_up(self.skin), look_up(self.worn), tuple(look_up(each) for each in self.globe)
+        return Atlas(skin, worn, look_up(self.picture), look_up(self.backdrop), self.cover, globe)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engines.clip import Clip
 from engines.face_geometry import Interior, SourceGeometry
+from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh
 from engines.media import FRAME_SIZE
 from engines.retouch import RETOUCH, Retouch
@@ -52,9 +53,11 @@ class Avatar:
 
     @cached_property
     def content_hash(self) -> str:
-        """Names what the source cache depends on: the picture and the mesh."""
+        """Names what the source cache depends on: the picture, the mesh and the globe."""
         digest = hashlib.sha256(self.picture.tobytes())
         digest.update(self.geometry.points.tobytes())
+        if self.geometry.globe is not None:
+            digest.update(self.geometry.globe.skin.tobytes())
         return digest.hexdigest()
 
 
@@ -77,7 +80,7 @@ def load_avatar(name: str, folder: Path = AVATARS) -> Avatar:
     pictured = np.load(pack / "pictured.npy") if (pack / "pictured.npy").is_file() else None
     if pictured is not None and pictured.shape != mesh.neutral.shape:
         raise ValueError(f"{pack / 'pictured.npy'} has shape {pictured.shape}, the mesh {mesh.neutral.shape}")
-    geometry = SourceGeometry(mesh, camera, Interior.load(pack), pictured)
+    geometry = SourceGeometry(mesh, camera, Interior.load(pack), pictured, Globe.load(pack))
     clip = Clip(pack, mesh, geometry.interior) if Clip.exists(pack) else None
     retouch = Retouch.load(pack, len(mesh.triangles)) if (pack / RETOUCH).is_file() else None
     picture = np.ascontiguousarray(picture[..., ::-1])

@@ -3,7 +3,7 @@
 Training and serving both build their inputs here, so the network meets in a call exactly what it learnt from.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engines.atlas import Atlas, make_atlas
 from engines.expression import FloatArray
 from engines.flow import Flow, SourceView, flow_to_source, view_source
+from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
@@ -50,12 +51,13 @@ class Interior:
 @dataclass(frozen=True)
 class SourceGeometry:
     """The head as the source picture shows it: at rest, or with its vertices at `pictured` float32 (V, 3), as a photo
-    that smiles shows them."""
+    that smiles shows them; with its `globe`, if somebody walked around it."""
 
     mesh: HeadMesh
     camera: Camera
     interior: Interior
     pictured: FloatArray | None = None
+    globe: Globe | None = None
 
     @cached_property
     def points(self) -> FloatArray:
@@ -65,11 +67,13 @@ class SourceGeometry:
     @cached_property
     def view(self) -> SourceView:
         """What of the mesh the source picture shows."""
-        return view_source(self.points, self.mesh.triangles, self.mesh.parts, FRAME_SIZE)
+        view = view_source(self.points, self.mesh.triangles, self.mesh.parts, FRAME_SIZE)
+        return replace(view, unrolled=self.globe.unrolled(self.mesh)) if self.globe else view
 
     def atlas(self, picture: NDArray[np.uint8]) -> Atlas:
         """The source `picture` (512, 512, 3), taken apart for look-up."""
-        return make_atlas(picture, self.view.covered, self.view.skin)
+        atlas = make_atlas(picture, self.view.covered, self.view.skin)
+        return replace(atlas, globe=(self.globe.skin, self.globe.worn)) if self.globe else atlas
 
     @cached_property
     def keypoints(self) -> FloatArray:

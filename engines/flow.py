@@ -28,6 +28,8 @@ FADE_FROM, FADE_OVER = 4.0, 7.0
 """Cells of the extension beyond the mesh at which the flow begins to fade, and over which it does."""
 STRAY: Final = 16.0
 """Pixels that a head may move before its stray hair is gone; at half of that it begins to fade."""
+STRAND: Final = 3
+"""Pixels beside hair and garment within which a strand that lay over skin in the source may still do so."""
 HIDDEN, PARTLY, WHOLE = 0, 1, 2
 """How much of a triangle a camera saw."""
 _SOFTNESS: Final = 0.8
@@ -49,6 +51,17 @@ _MARKS: Final = np.array(
 
 
 @dataclass(frozen=True)
+class Unrolled:
+    """Where surface is found that the source does not show: `pixels` float32 (V, 2), the vertices in other pictures of
+    the atlas; `shelf` uint8 (T,), in which of them each triangle is, 0 if in none; `strands` uint8 (N, N), 1 where the
+    source shows something worn, be there a mesh of it or not."""
+
+    pixels: FloatArray
+    shelf: NDArray[np.uint8]
+    strands: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class SourceView:
     """How the source camera saw the mesh: `pixels` float32 (V, 3), its vertices in the picture; `covered` uint8 (N, N),
     1 where the mesh is, and `skin`, 1 where its skin or eyes are; `foreign` uint8 (N, N), 1 where hair and garment can
@@ -56,7 +69,7 @@ class SourceView:
     0 where nothing is: the farthest within two pixels, against speckles, and the nearest, for surface seen at a grazing
     angle; `sight` uint8 (2, T) for the same two, which of the triangles it saw: `HIDDEN`, `PARTLY` or `WHOLE`. Surface
     keeps its place in the source however it is posed, so that this is known beforehand. `parts` uint8 (T,) are those of
-    the triangles."""
+    the triangles; `unrolled` is where else they are found, if they are."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
@@ -65,6 +78,7 @@ class SourceView:
     depth: FloatArray
     sight: NDArray[np.uint8]
     parts: NDArray[np.uint8]
+    unrolled: Unrolled | None = None
 
     @cached_property
     def marks(self) -> NDArray[np.uint32]:
@@ -81,10 +95,10 @@ class SourceView:
 @dataclass(frozen=True)
 class Flow:
     """Where the target's pixels lie in the source's `atlas`: `place` uint32 (N, N), bits 0 to 13 the column and 14 to
-    27 the row in 32nds of a pixel, bits 28 and 29 which picture of the atlas; `cover` uint8 (N, N), how much of what is
+    27 the row in 32nds of a pixel, bits 28 to 30 which picture of the atlas; `cover` uint8 (N, N), how much of what is
     found there to show, 0 where the backdrop shows (and the place says nothing); `seen` uint8 (N, N), 255 where the
-    source camera saw the surface, else 0; `coarse` float32 (64, 64, 2), the displacement from target to source in
-    picture units, smooth, also beyond the mesh."""
+    source camera saw the surface or another did, else 0; `coarse` float32 (64, 64, 2), the displacement from target to
+    source in picture units, smooth, also beyond the mesh."""
 
     place: NDArray[np.uint32]
     cover: NDArray[np.uint8]
@@ -132,7 +146,13 @@ def flow_to_source(
     cover, seen = np.empty_like(covered), np.empty_like(covered)
     _tell(place.ravel(), soft.ravel(), cover.ravel(), seen.ravel())
     _extend(covered, beside, soft, source.inner, source.skin, place, cover)
-    return raster, Flow(place, cover, seen, _coarse(raster, place, seen))
+    flow = Flow(place, cover, seen, _coarse(raster, place, seen))
+    if source.unrolled is not None:
+        other, parts = source.unrolled, source.parts
+        _look_around(
+            raster.triangle, raster.pixels, triangles, parts, other.pixels, other.shelf, other.strands, place, seen
+        )
+    return raster, flow
 
 
 def _coarse(raster: Raster, place: NDArray[np.uint32], seen: NDArray[np.uint8]) -> FloatArray:
@@ -222,6 +242,42 @@ def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
         shelf = at >> np.uint32(_SHELF) & np.uint32(3)
         outline = np.uint8(min(np.uint32(soft[i]) + np.uint32(soft[i]) // np.uint32(5), np.uint32(255)))
         cover[i] = 0 if at == np.uint32(NOWHERE) else 255 if shelf == atlas.PICTURE else outline
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _look_around(
+    nearest: Any, pixels: Any, triangles: Any, parts: Any, other: Any, shelf: Any, strands: Any, place: Any, seen: Any
+) -> None:  # fmt: skip
+    """Find elsewhere what the source did not see, and skin that it saw below strands which have left it."""
+    last = np.float32(32 * (place.shape[0] - 1))
+    for y in range(place.shape[0]):
+        for x in range(place.shape[1]):
+            t = nearest[y, x]
+            if t < 0 or shelf[t] == 0:
+                continue
+            if seen[y, x]:
+                at = place[y, x]
+                row, column = np.uintp(place_row(at) + 16 >> 5), np.uintp(place_column(at) + 16 >> 5)
+                if shelf[t] != atlas.GLOBE_SKIN or strands[row, column] == 0 or _is_worn(nearest, parts, y, x):
+                    continue
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wb, wc = barycentric(pixels, a, b, c, x, y)
+            u = other[a, 0] + wb * (other[b, 0] - other[a, 0]) + wc * (other[c, 0] - other[a, 0])
+            v = other[a, 1] + wb * (other[b, 1] - other[a, 1]) + wc * (other[c, 1] - other[a, 1])
+            place[y, x] = _place(u, v, last) | np.uint32(shelf[t]) << np.uint32(_SHELF)
+            seen[y, x] = 255
+
+
+@numba.njit(nogil=True, cache=True)
+def _is_worn(nearest: Any, parts: Any, y: int, x: int) -> Any:
+    """Whether hair or garment is near, as seen in eight directions."""
+    for row in (y - STRAND, y, y + STRAND):
+        for column in (x - STRAND, x, x + STRAND):
+            if 0 <= row < nearest.shape[0] and 0 <= column < nearest.shape[1]:
+                t = nearest[row, column]
+                if t >= 0 and parts[t] >= np.uint8(Part.HAIR):
+                    return True
+    return False
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.atlas import PICTURE, SKIN, WORN, Atlas, make_atlas
+from engines.atlas import GLOBE_SKIN, GLOBE_WORN, PICTURE, SKIN, WORN, Atlas, make_atlas
 
 SIZE = 64
 WALL, FACE, HAIR = np.array([[90, 110, 130], [220, 180, 150], [40, 20, 10]], np.uint8)
@@ -62,6 +64,17 @@ def test_other_colours_change_every_picture_and_no_cover(portrait: tuple[NDArray
     assert (part(halved, SKIN)[..., :3] == FACE // 2).all() and np.abs(
         halved.backdrop.astype(int) - WALL // 2
     ).max() <= 1
+
+
+def test_a_globe_comes_below_the_rest_and_changes_its_colours_with_it(
+    portrait: tuple[NDArray[np.uint8], Atlas],
+) -> None:
+    _, atlas = portrait
+    around = replace(atlas, globe=tuple(np.full((SIZE, SIZE, 3), colour, np.uint8) for colour in (FACE, HAIR)))
+    np.testing.assert_array_equal(around.figure[: 3 * SIZE], atlas.figure)
+    assert (part(around, GLOBE_SKIN) == [*FACE, 255]).all() and (part(around, GLOBE_WORN) == [*HAIR, 255]).all()
+    halved = around.recoloured((np.arange(256, dtype=np.uint8) // 2)[None, :, None].repeat(3, 2))
+    assert (part(halved, GLOBE_SKIN) == [*FACE // 2, 255]).all()
 
 
 def test_a_gradient_goes_on_behind_the_figure() -> None:

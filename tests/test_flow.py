@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import atlas
 from engines.expression import FloatArray
-from engines.flow import HIDDEN, PARTLY, WHOLE, Flow, flow_to_source, view_source
+from engines.flow import HIDDEN, PARTLY, WHOLE, Flow, Unrolled, flow_to_source, view_source
 from engines.head_mesh import Part
 from engines.raster import Window, rasterize
 
@@ -135,3 +137,38 @@ def test_surface_seen_at_a_grazing_angle_is_looked_up_where_it_is_drawn_out() ->
         flow = flow_between(narrow, wide, parts=np.full(2, part, np.uint8))
         assert shelves(flow)[middle, middle] == drawn and flow.seen[middle, middle] == 255
         assert flow.seen[middle, middle - int(0.49 * middle)] == 0, "at the outline it is not trusted"
+
+
+def looked_around(target: FloatArray, strands: NDArray[np.uint8], lifted: FloatArray) -> Flow:
+    """A face with a fringe before it, which lifts; the face can be found elsewhere, 10 pixels to the right."""
+    face, fringe = corners(0, 0, 0.4, 10), corners(0, -0.3, 0.1, 9)
+    triangles = np.concatenate([SQUARE, SQUARE + 4])
+    labels = np.array([Part.SKIN, Part.SKIN, Part.HAIR, Part.HAIR], np.uint8)
+    source = np.concatenate([face, fringe])
+    view = view_source(source, triangles, labels, SIZE)
+    pixels = np.ascontiguousarray(view.pixels[:, :2] + np.array([10, 0], np.float32))
+    shelf = np.array([atlas.GLOBE_SKIN, atlas.GLOBE_SKIN, 0, 0], np.uint8)
+    view = replace(view, unrolled=Unrolled(pixels, shelf, strands))
+    return flow_to_source(np.concatenate([target, lifted]), triangles, Window.whole(SIZE), view)[1]
+
+
+def test_what_the_source_did_not_see_is_looked_up_elsewhere() -> None:
+    flow = looked_around(corners(0, 0, 0.4), np.zeros((SIZE, SIZE), np.uint8), corners(0, -0.8, 0.1, 9))
+    beneath, beside = (int(0.35 * SIZE), SIZE // 2 + 3), (int(0.6 * SIZE), SIZE // 2)
+    assert shelves(flow)[beneath] == atlas.GLOBE_SKIN and flow.seen[beneath] == 255
+    np.testing.assert_allclose(places(flow)[beneath], [beneath[1] + 10, beneath[0]], atol=1 / 16)
+    assert shelves(flow)[beside] == atlas.PICTURE
+    np.testing.assert_allclose(places(flow)[beside], beside[::-1], atol=1 / 16)
+
+
+def test_a_strand_over_skin_stays_only_while_hair_is_beside_it() -> None:
+    """The source shows a strand just below the fringe, of which the mesh knows nothing."""
+    face, fringe = corners(0, 0, 0.4), corners(0, -0.3, 0.1, 9)
+    edge, middle = int((1 - 0.2) * SIZE / 2), SIZE // 2
+    strands = np.zeros((SIZE, SIZE), np.uint8)
+    strands[edge : edge + 3] = 1
+    here = edge + 1, middle
+    assert shelves(looked_around(face, strands, fringe))[here] == atlas.PICTURE
+    lifted = looked_around(face, strands, corners(0, -0.4, 0.1, 9))
+    assert shelves(lifted)[here] == atlas.GLOBE_SKIN and lifted.seen[here] == 255
+    assert shelves(looked_around(face, 0 * strands, corners(0, -0.4, 0.1, 9)))[here] == atlas.PICTURE

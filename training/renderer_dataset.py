@@ -15,6 +15,7 @@ from torch import Tensor
 from engines.atlas import Atlas
 from engines.expression import EXPRESSION_INDEX
 from engines.face_geometry import MOUTH_WINDOW, Interior, SourceGeometry, face_geometry
+from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import MIRROR
 from engines.media import HeadPose, Motion
@@ -60,6 +61,7 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
         HeadMesh.load(folder / "mesh.npz"),
         Camera(tuple(camera["eye"]), tuple(camera["at"]), camera["fov_degrees"]),
         Interior.load(interior),
+        globe=Globe.load(folder),
     )
     source = cv2.imread(str(folder / "source.png"))
     if source is None:

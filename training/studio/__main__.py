@@ -47,7 +47,7 @@ def main() -> None:
     pack = commands.add_parser("pack", help="the avatar packs that ship")
     pack.add_argument("--out", type=Path, required=True, help="engines/assets/avatars")
     for command in (frames, pack):
-        command.add_argument("--meshes-only", action="store_true", help="renew the meshes beside pictures that stay")
+        command.add_argument("--meshes-only", action="store_true", help="renew what goes with pictures that stay")
     for command in (sheet, frames, pack):
         command.add_argument("--assets", type=Path, required=True, help="MakeHuman's data folder")
     asked = parser.parse_args()

@@ -1,10 +1,10 @@
 """Labelled frames for training the renderer, written shard by shard.
 
 In the root lies the mouth's unlit inside, `interior.png` and `interior.npz`. One folder per identity: `source.png` (at
-rest, looking at the camera), `mesh.npz` (`HeadMesh`), `camera.json`, and shards `frames_NN.npz`, `states.npz`,
-`sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32 (n, 53), `pose` float32 (n, 6) as pitch,
-yaw, roll, x, y, z, and `gaze` float32 (n, 2). Everything else that is known of a frame follows from its mesh and its
-motion (`labels`).
+rest, looking at the camera), `mesh.npz` (`HeadMesh`), `globe_*` (`Globe`), `camera.json`, and shards `frames_NN.npz`,
+`states.npz`, `sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32 (n, 53), `pose` float32
+(n, 6) as pitch, yaw, roll, x, y, z, and `gaze` float32 (n, 2). Everything else that is known of a frame follows from
+its mesh and its motion (`labels`).
 """
 
 import json
@@ -22,6 +22,7 @@ from training.studio.assets import Assets
 from training.studio.cast import HELD_OUT, SHIPPED
 from training.studio.crowd import passer_by
 from training.studio.figure import Wardrobe
+from training.studio.globe import make_globe
 from training.studio.head_export import head_mesh
 from training.studio.identity import Identity
 from training.studio.interior import write_interior
@@ -81,12 +82,18 @@ def _file(out: Path, job: Job) -> Path:
 
 def _write_source(scene: Scene, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    head_mesh(scene.figure).save(folder / "mesh.npz")
+    _write_mesh(scene, folder)
     if not (folder.parent / "interior.png").exists():
         write_interior(scene.figure.wardrobe, folder.parent)
     (folder / "camera.json").write_text(json.dumps(asdict(scene.camera)))
     cv2.imwrite(str(folder / ".source.png"), scene.shoot(Motion())[..., ::-1])
     (folder / ".source.png").rename(folder / "source.png")
+
+
+def _write_mesh(scene: Scene, folder: Path) -> None:
+    mesh = head_mesh(scene.figure)
+    mesh.save(folder / "mesh.npz")
+    make_globe(scene, mesh).save(folder)
 
 
 def _write_shard(scene: Scene, shown: list[Motion], file: Path, step: Callable[[], object]) -> None:
@@ -126,8 +133,8 @@ def write_frames(assets: Path, out: Path, jobs: list[Job], seed: int = 0, worker
 
 
 def write_meshes(assets: Path, out: Path, crowd: int = 0) -> None:
-    """Write the meshes (and the mouth's inside) of what lies in `out` anew, beside its pictures. An identity that is
-    framed differently by now is left alone, for its pictures show somebody else."""
+    """Write the meshes and globes (and the mouth's inside) of what lies in `out` anew, beside its pictures. An identity
+    that is framed differently by now is left alone, for its pictures show somebody else."""
     wardrobe, rasterizer = Wardrobe(Assets(assets)), Rasterizer(FRAME_SIZE)
     write_interior(wardrobe, out)
     for job in schedule(crowd):
@@ -139,7 +146,7 @@ def write_meshes(assets: Path, out: Path, crowd: int = 0) -> None:
         if not all(np.allclose(shown[name], camera[name], atol=1e-4) for name in camera):
             print(f"{folder}: framed differently, left as it is")
             continue
-        head_mesh(scene.figure).save(folder / "mesh.npz")
+        _write_mesh(scene, folder)
         print(folder / "mesh.npz")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from engines.media import Motion
+from training.studio.globe import make_globe
 from training.studio.head_export import head_mesh
 from training.studio.interior import write_interior
 from training.studio.scene import Scene
@@ -18,8 +19,8 @@ LICENCE = "CC0-1.0: drawn by training/studio from MakeHuman's CC0 assets"
 
 
 def write_pack(scene: Scene, out: Path, meshes_only: bool = False) -> Path:
-    """Write `out`/<id>/ with `avatar.json`, `mesh.npz`, `source.png`, `thumbnail.jpg` and `interior.*`; returns it.
-    With `meshes_only` the pictures that lie there stay."""
+    """Write `out`/<id>/ with `avatar.json`, `mesh.npz`, `source.png`, `thumbnail.jpg`, `interior.*` and `globe_*`;
+    returns it. With `meshes_only` the portrait that lies there stays."""
     identity = scene.figure.identity
     folder = out / identity.id
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,9 @@ def write_pack(scene: Scene, out: Path, meshes_only: bool = False) -> Path:
         "camera": asdict(scene.camera),
     }
     (folder / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
-    head_mesh(scene.figure).save(folder / "mesh.npz")
+    mesh = head_mesh(scene.figure)
+    mesh.save(folder / "mesh.npz")
+    make_globe(scene, mesh).save(folder)
     write_interior(scene.figure.wardrobe, folder)
     if meshes_only:
         return folder

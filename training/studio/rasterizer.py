@@ -120,15 +120,21 @@ class Rasterizer:
         self._backdrop = self.context.texture(image.shape[1::-1], 3, flipped.tobytes(), alignment=1)
         self._backdrop.repeat_x = self._backdrop.repeat_y = False
 
-    def render(self, camera: Camera, lights: Lights, center: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Draw the surfaces: sRGB uint8 (size, size, 3), top row first. Shadows reach `SHADOW_RADIUS` from `center`."""
+    def render(
+        self, camera: Camera, lights: Lights, center: NDArray[np.floating], gloss_for: Camera | None = None
+    ) -> NDArray[np.uint8]:
+        """Draw the surfaces: sRGB uint8 (size, size, 3), top row first. Shadows reach `SHADOW_RADIUS` from `center`;
+        surfaces may gloss as they do for another camera, `gloss_for`."""
         matrices = self._draw_shadows(lights, center)
-        self._set_view(camera, lights, matrices)
+        self._set_view(camera, lights, matrices, gloss_for or camera)
         self._draw_gbuffer()
         self._blur(1 / np.tan(np.radians(camera.fov_degrees) / 2))
         self._compose()
         self._draw_cards()
         return self._develop()
+
+    def _visible(self) -> list[Surface]:
+        return [surface for surface in self.surfaces if surface.visible]
 
     def _draw_shadows(self, lights: Lights, center: NDArray[np.floating]) -> list[NDArray[np.float64]]:
         context, tile = self.context, self.shadow_size // 4
@@ -155,7 +161,7 @@ class Rasterizer:
         target.scissor = (0, 0, self.shadow_size, self.shadow_size)
         return matrices
 
-    def _set_view(self, camera: Camera, lights: Lights, matrices: list[NDArray[np.float64]]) -> None:
+    def _set_view(self, camera: Camera, lights: Lights, matrices: list[NDArray[np.float64]], gloss_for: Camera) -> None:
         eye, at = np.array(camera.eye), np.array(camera.at)
         distance = float(np.linalg.norm(eye - at))
         place = {
@@ -166,7 +172,8 @@ class Rasterizer:
             "light_matrix": b"".join(_bytes(matrix) for matrix in matrices),
             "light_direction": lights.directions.tobytes(),
             "light_colour": lights.colours.tobytes(),
-            "eye": camera.eye,
+            "camera": camera.eye,
+            "eye": gloss_for.eye,
             "shadow": 1,
             "image": 0,
             "tile": 1 / self.shadow_size,
@@ -185,7 +192,7 @@ class Rasterizer:
         self._into_gbuffer.clear(0, 0, 0, 0)
         context.enable(moderngl.DEPTH_TEST)
         context.cull_face = "back"
-        solid = [surface for surface in self.surfaces if surface.material.kind < Kind.HAIR]
+        solid = [surface for surface in self._visible() if surface.material.kind < Kind.HAIR]
 
         def cull(surface: Surface) -> None:
             (context.enable if surface.material.kind == Kind.SKIN else context.disable)(moderngl.CULL_FACE)
@@ -231,7 +238,7 @@ class Rasterizer:
         context, program = self.context, self._programs["cards"]
         context.enable(moderngl.DEPTH_TEST)
         self._shadows.use(1)
-        cards = sorted((s for s in self.surfaces if s.material.kind >= Kind.HAIR), key=lambda s: -s.material.kind)
+        cards = sorted((s for s in self._visible() if s.material.kind >= Kind.HAIR), key=lambda s: -s.material.kind)
         hair = [surface for surface in cards if surface.material.opaque_above <= 1]
         self._into_picture.color_mask = False, False, False, False
         self._into_picture.depth_mask = True

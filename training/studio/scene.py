@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.head_mesh import Camera
 from engines.media import Motion
 from training.studio.camera import backdrop, portrait_camera, studio_lights
 from training.studio.figure import Figure, Wardrobe
 from training.studio.identity import Identity
 from training.studio.rasterizer import Rasterizer
+from training.studio.surface import Kind
 
 
 class Scene:
@@ -31,3 +33,17 @@ class Scene:
         """The picture of `motion`: sRGB uint8 (size, size, 3), top row first."""
         self.figure.pose(motion, np.array(self.camera.eye))
         return self._rasterizer.render(self.camera, self.lights, self.figure.light_center)
+
+    def shot(self, camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """At rest as another `camera` sees it, as glossy as for the first: sRGB uint8 (size, size, 3), dressed, and
+        without hair and garment, which still cast their shadows."""
+        self.figure.pose(Motion(), np.array(camera.eye))
+        worn = [surface for surface in self._rasterizer.surfaces if surface.material.kind in (Kind.HAIR, Kind.CLOTH)]
+        pictures = []
+        for visible in (True, False):
+            for surface in worn:
+                surface.visible = visible
+            pictures.append(self._rasterizer.render(camera, self.lights, self.figure.light_center, self.camera))
+        for surface in worn:
+            surface.visible = True
+        return pictures[0], pictures[1]

@@ -27,7 +27,7 @@ _LIT = (
 #define DIRECT {DIRECT_LIGHTS}"""
     + """
 uniform sampler2DShadow shadow; uniform mat4 light_matrix[LIGHTS];
-uniform vec3 light_direction[LIGHTS], light_colour[LIGHTS], eye;
+uniform vec3 light_direction[LIGHTS], light_colour[LIGHTS], eye, camera;
 uniform float tile, bias, normal_offset;
 uniform sampler2D image; uniform int kind;
 in vec3 position, normal; in vec2 uv; in float occlusion, depth;
@@ -69,7 +69,7 @@ float highlight(vec3 n, vec3 v, vec3 l, float f0, float rough, int kind) {  // t
 }
 void main() {
   vec4 t = texture(image, uv); vec3 n = normalize(normal), v = normalize(eye - position);
-  if (dot(n, v) < 0. && kind != 0) n = -n;
+  if (dot(n, camera - position) < 0. && kind != 0) n = -n;
   if (kind == 4 && t.a < .5) discard;
   vec3 albedo = linear(t.rgb);
   float rough = roughness, f0 = .028, scatter = 0., gloss = 1., open = 1., cavity = 1., inside = 0.;
@@ -139,7 +139,7 @@ void main() {
     return;
   }
   if (blended == 0) { if (a < cut) discard; a = 1.; } else { if (a >= cut || a < .02) discard; a = a / cut; }
-  if (dot(n, v) < 0.) n = -n;
+  if (dot(n, camera - position) < 0.) n = -n;
   vec3 albedo = linear(t.rgb); float luminance = dot(albedo, vec3(.3, .6, .1));
   albedo = mix(albedo, tint * (.35 + luminance * contrast), recolour);
   if (kind == 7) albedo = tint;

@@ -67,7 +67,8 @@ def _texture(context: moderngl.Context, image: NDArray[np.uint8]) -> moderngl.Te
 
 
 class Surface:
-    """A mesh on the graphics card: corners with a place, a normal, a texture coordinate and an occlusion."""
+    """A mesh on the graphics card: corners with a place, a normal, a texture coordinate and an occlusion. One that is
+    not `visible` still casts its shadow."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Surface:
         shadow_triangles: NDArray[np.int32] | None = None,
     ) -> None:
         self.material, self.vertices, self.triangles = material, vertices, triangles
+        self.visible = True
         self.faces = vertices[triangles]
         self.image = _texture(context, material.image)
         self.mask = None if material.mask is None else _texture(context, material.mask)
