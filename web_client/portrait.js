@@ -41,11 +41,12 @@ const html = (name, properties = {}, ...children) => {
 async function prepare(file) {
   const bitmap = await createImageBitmap(file);
   const scale = Math.min(1, LARGEST_SIDE / Math.max(bitmap.width, bitmap.height));
-  const canvas = html("canvas", { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = html("canvas", { width, height });
   const paper = canvas.getContext("2d");
   paper.fillStyle = "white"; // under what is transparent
-  paper.fillRect(0, 0, canvas.width, canvas.height);
-  paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  paper.fillRect(0, 0, width, height);
+  paper.drawImage(bitmap, 0, 0, width, height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
 }
 
