@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engines import atlas
 from engines.expression import FloatArray
 from engines.head_mesh import Part
-from engines.raster import NOWHERE, Raster, Window, barycentric, rasterize, trace
+from engines.raster import Raster, Window, barycentric, rasterize
 
 EXTENSION_SIZE: Final = 64
 """Cells on a side of the smooth flow beyond the mesh."""
@@ -36,6 +36,8 @@ _SOFTNESS: Final = 0.8
 """Pixels by which the outline is blurred."""
 _SHELF, _MASK, WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
 """Where a place says which picture of the atlas; the bits of a column or row, and of both."""
+_NOWHERE: Final = 3 << _SHELF
+"""Place of a pixel that the mesh does not cover."""
 _SEEN, _MIXED = 1 << 30, 1 << 31
 """Noted with a place until it is settled: the source saw it; or it saw some of the triangle, with `_SEEN` at a grazing
 angle."""
@@ -138,13 +140,14 @@ def flow_to_source(
 
     Beside the mesh the flow of its rim goes on, for stray hair follows the head; everywhere else the backdrop shows.
     """
-    raster, place = trace(points, triangles, window, source.pixels, source.marks, GRAZING)
-    _settle(place, raster.triangle, raster.pixels, triangles, source.pixels, source.foreign, source.depth)
+    raster = rasterize(points, triangles, window)
     covered = raster.covered()
     soft = np.asarray(cv2.GaussianBlur(covered * np.uint8(255), (3, 3), _SOFTNESS), np.uint8)
     beside = cv2.subtract(atlas.widen(covered, atlas.HALO), covered)
-    cover, seen = np.empty_like(covered), np.empty_like(covered)
-    _tell(place.ravel(), soft.ravel(), cover.ravel(), seen.ravel())
+    ways, marks = np.empty((len(triangles), 9), np.float32), np.empty(len(triangles), np.uint32)
+    _find_ways(raster.pixels, triangles, source.pixels, source.marks, np.float32(GRAZING), ways, marks)
+    place, cover, seen = np.empty(covered.shape, np.uint32), np.empty_like(covered), np.empty_like(covered)
+    _follow(raster.triangle, ways, marks, source.foreign, source.depth, soft, place, cover, seen)
     _extend(covered, beside, soft, source.inner, source.skin, place, cover)
     flow = Flow(place, cover, seen, _coarse(raster, place, seen))
     if source.unrolled is not None:
@@ -158,7 +161,7 @@ def flow_to_source(
 def _coarse(raster: Raster, place: NDArray[np.uint32], seen: NDArray[np.uint8]) -> FloatArray:
     """`Flow.coarse` of the whole picture: beyond the raster nothing moves."""
     window, cell = raster.window, round(2 * raster.window.scale) // EXTENSION_SIZE
-    shown = np.zeros((window.height // cell, window.width // cell, 3), np.float32)
+    shown = np.empty((window.height // cell, window.width // cell, 3), np.float32)
     _gather(raster.triangle, place, seen, shown)
     weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
     weighted[..., 2] = 1
@@ -210,25 +213,61 @@ def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sigh
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _settle(
-    place: Any, nearest: Any, pixels: Any, triangles: Any, source: Any, foreign: Any, source_depth: Any
+def _find_ways(
+    pixels: Any, triangles: Any, source: Any, marks: Any, grazing: Any, ways: Any, noted: Any
 ) -> None:  # fmt: skip
-    """Tell of the pixels of triangles that were seen in part which were."""
-    for y in range(place.shape[0]):
-        for x in range(place.shape[1]):
-            at = place[y, x]
-            if at < np.uint32(_MIXED):
+    """Per triangle that faces the camera, how its pixels' column, row and depth in the source follow from their own
+    column and row: slopes and start of each into `ways` (T, 9); and what is noted with them, into `noted` (T,)."""
+    for t in range(triangles.shape[0]):
+        a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
+        ax, ay = pixels[a, 0], pixels[a, 1]
+        bx, by, cx, cy = pixels[b, 0] - ax, pixels[b, 1] - ay, pixels[c, 0] - ax, pixels[c, 1] - ay
+        area = bx * cy - by * cx
+        if area >= 0:
+            continue
+        inverse, way = np.float32(1) / area, ways[t]
+        for k in range(3):
+            start = source[a, k]
+            to_b, to_c = (source[b, k] - start) * inverse, (source[c, k] - start) * inverse
+            across, down = to_b * cy - to_c * by, to_c * bx - to_b * cx
+            way[3 * k], way[3 * k + 1], way[3 * k + 2] = across, down, start - across * ax - down * ay
+        narrow = way[0] * way[4] - way[1] * way[3] < grazing
+        noted[t] = marks[1 if narrow else 0, t]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _follow(
+    nearest: Any, ways: Any, marks: Any, foreign: Any, source_depth: Any, soft: Any, place: Any, cover: Any, seen: Any
+) -> None:  # fmt: skip
+    """Follow every pixel that the mesh covers to the source: row by row, first where it lies and what is noted with
+    that, then what this says."""
+    last = np.float32(32 * (nearest.shape[1] - 1))
+    for y in range(nearest.shape[0]):
+        down = np.float32(y)
+        for x in range(nearest.shape[1]):
+            if nearest[y, x] < 0:
+                place[y, x] = _NOWHERE
                 continue
-            t = nearest[y, x]
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            wb, wc = barycentric(pixels, a, b, c, x, y)
-            z = source[a, 2] + wb * (source[b, 2] - source[a, 2]) + wc * (source[c, 2] - source[a, 2])
-            row, column = np.uintp(((at >> 14 & _MASK) + 16) >> 5), np.uintp(((at & _MASK) + 16) >> 5)
-            grazed, drawn = at & _SEEN, at >> _SHELF & 3
-            hidden = foreign[row, column] == np.uint8(1 if drawn == atlas.WORN else 2)
-            if not hidden and z - np.float32(DEPTH_TOLERANCE) < source_depth[1 if grazed else 0, row, column]:
-                drawn = _SEEN >> _SHELF | (drawn if grazed else atlas.PICTURE)
-            place[y, x] = at & WHERE | drawn << _SHELF
+            t, across = np.uintp(nearest[y, x]), np.float32(x)
+            column = ways[t, 0] * across + (ways[t, 1] * down + ways[t, 2])
+            row = ways[t, 3] * across + (ways[t, 4] * down + ways[t, 5])
+            at, mark = _place(column, row, last), marks[t]
+            if mark >= np.uint32(_MIXED):
+                deep = ways[t, 6] * across + (ways[t, 7] * down + ways[t, 8])
+                mark = _settled(at, mark, deep, foreign, source_depth)
+            place[y, x] = at | mark
+        _tell(place[y], soft[y], cover[y], seen[y])
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def _settled(at: Any, mark: Any, deep: Any, foreign: Any, source_depth: Any) -> Any:
+    """What is noted of a place, `deep` in the source, on a triangle that the source saw in part."""
+    row, column = np.uintp(((at >> 14 & _MASK) + 16) >> 5), np.uintp(((at & _MASK) + 16) >> 5)
+    grazed, drawn = mark & np.uint32(_SEEN), mark & np.uint32(3 << _SHELF)
+    hidden = foreign[row, column] == np.uint8(1 if drawn == _WORN else 2)
+    if not hidden and deep - np.float32(DEPTH_TOLERANCE) < source_depth[1 if grazed else 0, row, column]:
+        return np.uint32(_SEEN) | (drawn if grazed else np.uint32(_PICTURE))
+    return drawn
 
 
 @numba.njit(nogil=True, cache=True)
@@ -241,7 +280,7 @@ def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
         place[i] = at & np.uint32(~_SEEN)
         shelf = at >> np.uint32(_SHELF) & np.uint32(3)
         outline = np.uint8(min(np.uint32(soft[i]) + np.uint32(soft[i]) // np.uint32(5), np.uint32(255)))
-        cover[i] = 0 if at == np.uint32(NOWHERE) else 255 if shelf == atlas.PICTURE else outline
+        cover[i] = 0 if at == np.uint32(_NOWHERE) else 255 if shelf == atlas.PICTURE else outline
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -283,18 +322,20 @@ def _is_worn(nearest: Any, parts: Any, y: int, x: int) -> Any:
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _gather(nearest: Any, place: Any, seen: Any, weighted: Any) -> None:
     """Add up, per cell, how far every second covered pixel moved; what was not seen counts little."""
-    size = nearest.shape[0]
-    cell = size // weighted.shape[0]
-    for y in range(0, size, 2):
-        for x in range(0, size, 2):
-            if nearest[y, x] < 0:
-                continue
-            at = place[y, x]
-            trust = np.float32(1) if seen[y, x] else np.float32(0.02)
-            into = weighted[y // cell, x // cell]
-            into[0] += (np.float32(at & _MASK) * np.float32(1 / 32) - np.float32(x)) * trust
-            into[1] += (np.float32((at >> 14) & _MASK) * np.float32(1 / 32) - np.float32(y)) * trust
-            into[2] += trust
+    cell = nearest.shape[0] // weighted.shape[0]
+    for row in range(weighted.shape[0]):
+        for column in range(weighted.shape[1]):
+            across = down = total = np.float32(0)
+            for y in range(row * cell, (row + 1) * cell, 2):
+                for x in range(column * cell, (column + 1) * cell, 2):
+                    if nearest[y, x] >= 0:
+                        at = place[y, x]
+                        trust = np.float32(1) if seen[y, x] else np.float32(0.02)
+                        across += (np.float32(at & _MASK) * np.float32(1 / 32) - np.float32(x)) * trust
+                        down += (np.float32(at >> 14 & _MASK) * np.float32(1 / 32) - np.float32(y)) * trust
+                        total += trust
+            into = weighted[row, column]
+            into[0], into[1], into[2] = across, down, total
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

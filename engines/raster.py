@@ -11,8 +11,6 @@ from engines.expression import FloatArray
 
 NO_PART: Final = 255
 """Part of a pixel that no triangle covers."""
-NOWHERE: Final = 3 << 28
-"""Place of a pixel that no triangle covers."""
 _NOTHING: Final = -1
 _EDGE: Final = np.float32(1e-4)
 """By how much (barycentric) a triangle reaches over its edge, so that no seam opens between two."""
@@ -81,39 +79,14 @@ def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) 
     pixels = window.pixels(points)
     depth = np.full((window.height, window.width), np.inf, np.float32)
     nearest = np.full((window.height, window.width), _NOTHING, np.int32)
-    _rasterize(pixels, triangles, *depth.shape, nearest.ravel(), depth.ravel(), None, None, None, None)
+    _rasterize(pixels, triangles, *depth.shape, nearest.ravel(), depth.ravel())
     return Raster(window, pixels, nearest, depth)
 
 
-def trace(
-    points: FloatArray, triangles: NDArray[np.int32], window: Window, source: FloatArray, marks: NDArray[np.uint32],
-    grazing: float,
-) -> tuple[Raster, NDArray[np.uint32]]:  # fmt: skip
-    """`rasterize`, and follow every pixel to another picture, where the vertices lie at `source` float32 (V, 3).
-
-    The places found are uint32 (height, width): bits 0 to 13 the column and 14 to 27 the row in 32nds of a pixel, and
-    above them the triangle's mark. It has two, `marks` uint32 (2, T): the first if a pixel here covers at least
-    `grazing` pixels there. `NOWHERE` is where nothing is.
-    """
-    pixels = window.pixels(points)
-    depth = np.full((window.height, window.width), np.inf, np.float32)
-    nearest = np.full((window.height, window.width), _NOTHING, np.int32)
-    place = np.full((window.height, window.width), NOWHERE, np.uint32)
-    _rasterize(
-        pixels, triangles, *depth.shape, nearest.ravel(), depth.ravel(), source, marks, np.float32(grazing),
-        place.ravel(),
-    )  # fmt: skip
-    return Raster(window, pixels, nearest, depth), place
-
-
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _rasterize(
-    pixels: Any, triangles: Any, height: int, width: int, nearest: Any, depth: Any, source: Any, marks: Any,
-    grazing: Any, place: Any,
-) -> None:  # fmt: skip
-    """Every pixel of the box around a triangle is tried. The pictures are flat. Without a `place` to fill, the compiler
-    leaves out what is for it alone."""
-    one, zero, last = np.float32(1), np.float32(0), np.float32(32 * (width - 1))
+def _rasterize(pixels: Any, triangles: Any, height: int, width: int, nearest: Any, depth: Any) -> None:
+    """Every pixel of the box around a triangle is tried. The pictures are flat."""
+    one, zero = np.float32(1), np.float32(0)
     for t in range(triangles.shape[0]):
         # Indices that cannot be negative need not be checked for counting from the end.
         a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
@@ -134,18 +107,11 @@ def _rasterize(
         dx, dy = np.float32(left) - ax, np.float32(top) - ay
         wb, wc = dx * wb_x + dy * wb_y, dx * wc_x + dy * wc_y
         z = pixels[a, 2] + wb * zb + wc * zc
-        if source is not None:
-            to_b, to_c = np.float32(32) * (source[b, 0] - source[a, 0]), np.float32(32) * (source[c, 0] - source[a, 0])
-            column, column_x, column_y = _along(source[a, 0], to_b, to_c, wb, wc, wb_x, wb_y, wc_x, wc_y)
-            to_b, to_c = np.float32(32) * (source[b, 1] - source[a, 1]), np.float32(32) * (source[c, 1] - source[a, 1])
-            row, row_x, row_y = _along(source[a, 1], to_b, to_c, wb, wc, wb_x, wb_y, wc_x, wc_y)
-            narrow = column_x * row_y - column_y * row_x < np.float32(1024) * grazing
-            mark = marks[1 if narrow else 0, t]
         wa, wb, wc = one - wb - wc + _EDGE, wb + _EDGE, wc + _EDGE
-        # The compiler takes eight pixels of a row at once if none are left over and none skipped: beyond the box, and
+        # The compiler takes sixteen pixels of a row at once if none are left over and none skipped: beyond the box, and
         # where another triangle is nearer, they stay as they are.
         count = np.int32(right - left + 1)
-        steps, wide = np.int32((count + 7) & -8), np.float32(count)
+        steps, wide = np.int32((count + 15) & -16), np.float32(count)
         for y in range(top, bottom + 1):
             first = np.uintp(y * width + left)
             for i in range(min(steps, np.int32(depth.size - first))):
@@ -155,22 +121,7 @@ def _rasterize(
                 wins = inside & (deep < depth[at])
                 depth[at] = deep if wins else depth[at]
                 nearest[at] = t if wins else nearest[at]
-                if place is not None:
-                    u = np.uint32(np.int32(min(max(column + x * column_x, zero), last)))
-                    v = np.uint32(np.int32(min(max(row + x * row_x, zero), last)))
-                    place[at] = u | v << np.uint32(14) | mark if wins else place[at]
             wa, wb, wc, z = wa + wa_y, wb + wb_y, wc + wc_y, z + z_y
-            if source is not None:
-                column, row = column + column_y, row + row_y
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
-def _along(
-    start: Any, to_b: Any, to_c: Any, wb: Any, wc: Any, wb_x: Any, wb_y: Any, wc_x: Any, wc_y: Any
-) -> Any:  # fmt: skip
-    """A coordinate in 32nds at a triangle's first pixel, rounded by what follows, and its slopes."""
-    first = np.float32(32) * start + wb * to_b + wc * to_c + np.float32(0.5)
-    return first, wb_x * to_b + wc_x * to_c, wb_y * to_b + wc_y * to_c
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, inline="always")

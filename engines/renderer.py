@@ -22,8 +22,9 @@ from engines.clip import ClipFrame
 from engines.drawing import Painting
 from engines.expression import LIP_SIZE, FloatArray, expression_from_lips
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
+from engines.layers import compose
 from engines.lids import smooth_lids
-from engines.media import FRAME_SIZE, Motion
+from engines.media import Motion
 from engines.reach import PHOTO, RENDERED
 from engines.retouch import Retoucher
 from engines.source_cache import encoder_input
@@ -32,8 +33,6 @@ from engines.unmoved import keep_unmoved
 PAINTER: Final = "renderer_painter.onnx"
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the painter sees and paints of the whole picture."""
-SEAM: Final = 6
-"""Pixels over which a window's layer blends into the picture at its border."""
 _FLOW_SCALE: Final = 8.0
 _GAPE: Final = np.ones(LIP_SIZE, np.float32)
 
@@ -234,75 +233,3 @@ def _fold(picture: Any, maps: Any, folded: Any) -> None:
                 cell[first + c] = picture[y, x, c] * np.float32(1 / 255) - half
             for c in range(maps.shape[2]):
                 cell[first + 3 + c] = maps[y, x, c] - half
-
-
-def compose(
-    warped: NDArray[np.uint8], geometry: FaceGeometry, main: FloatArray, mouth: FloatArray, eyes: FloatArray
-) -> NDArray[np.uint8]:
-    """Lay the painter's folded layers (1, h, w, 16) over the warp; the windows replace the main layer, with a soft
-    seam."""
-    shape = (2 * main.shape[1], 2 * main.shape[2], 3)
-    keep, colour = np.empty(shape, np.int16), np.empty(shape, np.int16)
-    _unfold_fixed(main[0], keep, colour)
-    size = (FRAME_SIZE, FRAME_SIZE)
-    keep, colour = (cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in (keep, colour))
-    picture = np.empty_like(warped)
-    _lay(warped.ravel(), keep.ravel(), colour.ravel(), picture.ravel())
-    for window, layer in ((geometry.mouth, mouth), (geometry.eyes, eyes)):
-        _replace(window.cut(warped), unfold_layer(layer[0]), window.cut(picture), SEAM)
-    return picture
-
-
-def unfold_layer(folded: FloatArray) -> FloatArray:
-    """(h, w, 16) to (2h, 2w, 4): premultiplied colour in levels, and how much of the picture beneath stays."""
-    height, width = folded.shape[:2]
-    layer = np.empty((2 * height, 2 * width, 4), np.float32)
-    _unfold(folded, layer)
-    return layer
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _unfold(folded: Any, layer: Any) -> None:
-    for y in range(layer.shape[0]):
-        for x in range(layer.shape[1]):
-            first = 8 * (y & 1) + 4 * (x & 1)
-            cell = folded[y >> 1, x >> 1]
-            for c in range(3):
-                layer[y, x, c] = cell[first + c] * np.float32(255)
-            layer[y, x, 3] = np.float32(1) / (np.float32(1) + np.exp(cell[first + 3]))
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _unfold_fixed(folded: Any, keep: Any, colour: Any) -> None:
-    """As `unfold_layer`, in fixed-point and three channels each: what stays in 14 bits, the colour in 32nds."""
-    one, limit = np.float32(1), np.float32(32767)
-    for y in range(keep.shape[0]):
-        for x in range(keep.shape[1]):
-            first = 8 * (y & 1) + 4 * (x & 1)
-            cell = folded[y >> 1, x >> 1]
-            stays = np.int16(np.float32(16384) / (one + np.exp(cell[first + 3])))
-            for c in range(3):
-                keep[y, x, c] = stays
-                colour[y, x, c] = np.int16(min(max(cell[first + c] * np.float32(255 * 32), -limit), limit))
-
-
-@numba.njit(nogil=True, cache=True)
-def _lay(warped: Any, keep: Any, colour: Any, out: Any) -> None:
-    """All flat and of one length, so that the compiler takes many at once."""
-    for i in range(warped.size):
-        value = (np.int32(warped[i]) * np.int32(keep[i]) + (np.int32(colour[i]) << 9) + 8192) >> 14
-        out[i] = min(max(value, 0), 255)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _replace(warped: Any, layer: Any, out: Any, seam: int) -> None:
-    height, width = layer.shape[:2]
-    for y in range(height):
-        for x in range(width):
-            border = min(min(x, width - 1 - x), min(y, height - 1 - y)) + np.float32(0.5)
-            share = min(border / np.float32(seam), np.float32(1))
-            keep = layer[y, x, 3]
-            for c in range(3):
-                value = warped[y, x, c] * keep + layer[y, x, c]
-                value = min(max(value, np.float32(0)), np.float32(255))
-                out[y, x, c] = np.uint8(out[y, x, c] * (1 - share) + value * share + np.float32(0.5))

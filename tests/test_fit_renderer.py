@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
 
-from engines import renderer  # noqa: E402
+from engines import layers  # noqa: E402
 from training import fit_renderer  # noqa: E402
 
 
@@ -36,9 +36,9 @@ def test_heads_join_as_their_frames_are_written(tmp_path: Path, monkeypatch: pyt
 def test_layers_unfold_in_training_as_in_serving() -> None:
     folded = np.random.default_rng(0).normal(0, 1, (1, 6, 4, 16)).astype(np.float32)
     trained = fit_renderer.unfold_layer(torch.from_numpy(folded))[0].numpy().transpose(1, 2, 0)
-    served = renderer.unfold_layer(folded[0])
-    np.testing.assert_allclose(trained[..., :3] * 255, served[..., :3], atol=1e-3)
-    np.testing.assert_allclose(1 - trained[..., 3], served[..., 3], atol=1e-5)
+    keep, colour = layers.unfold(folded[0])
+    np.testing.assert_allclose(trained[..., :3] * 255, colour, atol=1e-3)
+    np.testing.assert_allclose(1 - trained[..., 3:].repeat(3, 2), keep, atol=1e-5)
 
 
 def test_what_is_outside_the_weight_does_not_count() -> None:

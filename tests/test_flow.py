@@ -50,6 +50,16 @@ def test_flow_points_back_to_the_source() -> None:
     assert shelves(flow)[here[1], here[0]] == atlas.PICTURE
 
 
+def test_places_are_where_the_source_has_them_to_a_32nd_of_a_pixel() -> None:
+    source, target, window = corners(0.1, -0.2, 0.25), corners(0, 0, 0.5), Window.whole(SIZE)
+    flow = flow_between(source, target)
+    rows, columns = np.nonzero(rasterize(target, SQUARE, window).covered())
+    wanted = np.stack(
+        [columns * 0.5 + (SIZE - 1) / 4 + 0.1 * SIZE / 2, rows * 0.5 + (SIZE - 1) / 4 - 0.2 * SIZE / 2], 1
+    )
+    assert np.abs(places(flow)[rows, columns] - wanted).max() <= 0.5 / 32 + 1e-3
+
+
 def test_flow_goes_on_just_outside_the_mesh_and_fades_further_out() -> None:
     flow = flow_between(corners(0.0, 0.0, 0.3), corners(0.02, 0.0, 0.3))
     above = SIZE // 2 - 42, SIZE // 2 + 13

@@ -33,3 +33,23 @@ def test_outputs_keep_their_names_whatever_compiling_makes_of_them(tmp_path: Pat
 def test_a_network_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is the installation complete"):
         OpenVinoBackend("f32").load(tmp_path / "none.onnx")
+
+
+def test_runs_take_other_arrays_and_refuse_other_inputs(tmp_path: Path) -> None:
+    single = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["left", "right"], ["sum"])],
+        "adder",
+        [onnx.helper.make_tensor_value_info(name, single, [1, 3]) for name in ("left", "right")],
+        [onnx.helper.make_tensor_value_info("sum", single, [1, 3])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "adder.onnx"))
+    network = OpenVinoBackend("f32").load(tmp_path / "adder.onnx")
+    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+    for first, second in ((0, 1), (2, 3), (3, 0)):
+        outputs = network.run({"right": rows[None, second], "left": rows[None, first, ::-1]})
+        np.testing.assert_array_equal(outputs["sum"][0], rows[first, ::-1] + rows[second])
+    for wrong in ({"left": rows[:1]}, {"left": rows[:1], "right": rows}, {"left": rows[:1], "rihgt": rows[:1]}):
+        with pytest.raises(ValueError, match="expected inputs"):
+            network.run(wrong)

@@ -2,7 +2,7 @@ import numpy as np
 
 from engines.expression import FloatArray
 from engines.head_mesh import Part
-from engines.raster import NO_PART, NOWHERE, Window, rasterize, trace
+from engines.raster import NO_PART, Window, rasterize
 
 SQUARE = np.array([[0, 2, 1], [1, 2, 3]], np.int32)
 """Two triangles over corners (left top, right top, left bottom, right bottom), their front to the camera."""
@@ -71,18 +71,3 @@ def test_what_reaches_over_the_border_shows_nowhere_else() -> None:
         covered = rasterize(corners(x, y, 0.25), SQUARE, Window.whole(40)).covered()
         here = np.abs(centers(40) - (x, y)).max(axis=2) < 0.25
         np.testing.assert_array_equal(covered, here)
-
-
-def test_places_are_where_the_source_has_them_to_a_32nd_of_a_pixel() -> None:
-    source, window = corners(0.1, -0.2, 0.25), Window.whole(64)
-    marks = np.array([[1 << 28, 2 << 28], [5 << 28, 6 << 28]], np.uint32)
-    raster, place = trace(corners(0, 0, 0.5), SQUARE, window, window.pixels(source), marks, grazing=0.3)
-    covered = raster.triangle >= 0
-    assert (place[~covered] == NOWHERE).all()
-    rows, columns = np.nonzero(covered)
-    found = place[covered] & 16383, place[covered] >> 14 & 16383
-    for at, wanted in zip(found, (columns * 0.5 + 31.5 / 2 + 3.2, rows * 0.5 + 31.5 / 2 - 6.4), strict=True):
-        assert np.abs(at / 32 - wanted).max() <= 0.5 / 32 + 1e-3
-    np.testing.assert_array_equal(place[covered] >> 28, raster.triangle[covered] + 5, "a quarter of a pixel for each")
-    _, place = trace(corners(0, 0, 0.5), SQUARE, window, window.pixels(source), marks, grazing=0.2)
-    np.testing.assert_array_equal(place[covered] >> 28, raster.triangle[covered] + 1)

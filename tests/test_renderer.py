@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from engines.avatar import UnknownAvatar, list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, rest_expression
 from engines.face_geometry import face_geometry
+from engines.layers import compose, unfold
 from engines.media import HeadPose, Motion
 from engines.openvino_backend import OpenVinoBackend
 from engines.pipeline import WEIGHTS
-from engines.renderer import Renderer, Source, SourceEncoder, compose, unfold_layer
+from engines.renderer import Renderer, Source, SourceEncoder
 from engines.retouching import retouch
 from engines.source_cache import SourceCache
 from tests.photos import photo
@@ -100,7 +101,7 @@ def test_equal_motions_give_equal_pictures(sources: SourceCache[Source], rendere
 
 
 def test_a_layer_is_laid_over_the_picture_as_it_says() -> None:
-    """In fixed-point and beside the windows, as in plain numbers; one that is transparent changes nothing."""
+    """Beside the windows, as in plain numbers; one that is transparent changes nothing."""
     avatar = load_avatar(list_avatars()[0])
     geometry = face_geometry(avatar.geometry, Motion())
     rng = np.random.default_rng(0)
@@ -109,8 +110,8 @@ def test_a_layer_is_laid_over_the_picture_as_it_says() -> None:
         layer[..., 3::4] = -20
     np.testing.assert_array_equal(compose(avatar.picture, geometry, main, mouth, eyes), avatar.picture)
     main = rng.normal(0, 0.3, main.shape).astype(np.float32)
-    wide = cv2.resize(unfold_layer(main[0]), (512, 512), interpolation=cv2.INTER_LINEAR)
-    laid = (avatar.picture * wide[..., 3:] + wide[..., :3]).round().clip(0, 255)
+    keep, colour = (cv2.resize(part, (512, 512), interpolation=cv2.INTER_LINEAR) for part in unfold(main[0]))
+    laid = (avatar.picture * keep + colour).round().clip(0, 255)
     picture = compose(avatar.picture, geometry, main, mouth, eyes)
     for window in (geometry.mouth, geometry.eyes):
         window.cut(laid)[:] = window.cut(picture)

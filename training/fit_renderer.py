@@ -66,7 +66,7 @@ def compose(network: CompactRenderer, batch: Batch) -> dict[str, Tensor]:
 
 
 def unfold_layer(folded: Tensor) -> Tensor:
-    """(B, h, w, 16) to (B, 4, 2h, 2w): premultiplied colour and mask, as `engines.renderer.unfold_layer`."""
+    """(B, h, w, 16) to (B, 4, 2h, 2w): premultiplied colour and mask, as `engines.layers.unfold`."""
     count, height, width, _ = folded.shape
     cells = folded.float().view(count, height, width, 2, 2, 4).permute(0, 5, 1, 3, 2, 4)
     layer = cells.reshape(count, 4, 2 * height, 2 * width)

@@ -18,8 +18,9 @@ from engines.face_geometry import MOUTH_WINDOW, Interior, SourceGeometry, face_g
 from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import MIRROR
+from engines.layers import SEAM
 from engines.media import HeadPose, Motion
-from engines.renderer import SEAM, painter_inputs, warp
+from engines.renderer import painter_inputs, warp
 
 AS_PHOTO = 0.3
 """Share of the samples of heads that do not ship whose source is not the neutral portrait."""

@@ -1,0 +1,100 @@
+"""The painter's layers, laid over the warped picture: the main one over all of it, those of mouth and eyes in their
+windows.
+
+A layer is what the painter returns, folded: float32 (1, h, w, 16), in which 2 x 2 pixels lie in the channels, row by
+row: premultiplied colour (3), and the logit of how much of the picture beneath it hides.
+"""
+
+from typing import Any, Final
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.expression import FloatArray
+from engines.face_geometry import FaceGeometry
+from engines.media import FRAME_SIZE
+
+SEAM: Final = 6
+"""Pixels over which a window's layer blends into the picture at its border."""
+
+
+def compose(
+    warped: NDArray[np.uint8], geometry: FaceGeometry, main: FloatArray, mouth: FloatArray, eyes: FloatArray
+) -> NDArray[np.uint8]:
+    """Lay the painter's layers over the `warped` picture, RGB uint8 (512, 512, 3); the windows replace the main layer,
+    with a soft seam."""
+    picture = np.empty_like(warped)
+    keep, colour = (_stretched(part) for part in unfold(main[0]))
+    _lay(warped.reshape(FRAME_SIZE, -1), keep, colour, picture.reshape(FRAME_SIZE, -1))
+    for window, layer in ((geometry.mouth, mouth), (geometry.eyes, eyes)):
+        _replace(window.cut(warped), layer[0], window.cut(picture), SEAM)
+    return picture
+
+
+def unfold(folded: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(h, w, 16) to two of (2h, 2w, 3): how much of each channel beneath stays, and premultiplied colour in levels."""
+    height, width = folded.shape[:2]
+    keep, colour = (np.empty((2 * height, 2 * width, 3), np.float32) for _ in range(2))
+    _unfold(folded, keep, colour)
+    return keep, colour
+
+
+def _stretched(part: FloatArray) -> FloatArray:
+    """(h, w, 3) at the picture's width, one row after the other: (h, 3 * 512)."""
+    wide = cv2.resize(part, (FRAME_SIZE, len(part)), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide.reshape(len(part), -1), np.float32)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _unfold(folded: Any, keep: Any, colour: Any) -> None:
+    for y in range(keep.shape[0]):
+        for x in range(keep.shape[1]):
+            first, cell = 8 * (y & 1) + 4 * (x & 1), folded[y >> 1, x >> 1]
+            stays = _stays(cell[first + 3])
+            for c in range(3):
+                keep[y, x, c] = stays
+                colour[y, x, c] = cell[first + c] * np.float32(255)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def _stays(logit: Any) -> Any:
+    return np.float32(1) / (np.float32(1) + np.exp(logit))
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _lay(warped: Any, keep: Any, colour: Any, out: Any) -> None:
+    """Lay rows (n, 3 * 512), between which is blended to the picture's height, over the picture (512, 3 * 512); flat,
+    so that the compiler takes many at once."""
+    one, half, white = np.float32(1), np.float32(0.5), np.float32(255)
+    last = keep.shape[0] - 1
+    for y in range(out.shape[0]):
+        row = (np.float32(y) + half) * np.float32(keep.shape[0]) / np.float32(out.shape[0]) - half
+        first = int(np.floor(row))
+        low = row - np.float32(first)
+        above, below = max(first, 0), min(first + 1, last)
+        keep_above, keep_below, high = keep[above], keep[below], one - low
+        colour_above, colour_below = colour[above], colour[below]
+        under, over = warped[y], out[y]
+        for x in range(over.size):
+            stays = keep_above[x] * high + keep_below[x] * low
+            value = np.float32(under[x]) * stays + colour_above[x] * high + colour_below[x] * low
+            over[x] = np.uint8(np.int32(min(max(value, np.float32(0)), white) + half))
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _replace(warped: Any, folded: Any, out: Any, seam: int) -> None:
+    """Lay a folded layer (h, w, 16) over a window (2h, 2w, 3) of the warped picture, instead of what is there."""
+    one, zero, half, white = np.float32(1), np.float32(0), np.float32(0.5), np.float32(255)
+    height, width = out.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            first, cell = 8 * (y & 1) + 4 * (x & 1), folded[y >> 1, x >> 1]
+            stays = _stays(cell[first + 3])
+            border = np.float32(min(min(x, width - 1 - x), min(y, height - 1 - y))) + half
+            share = min(border / np.float32(seam), one)
+            for c in range(3):
+                value = np.float32(warped[y, x, c]) * stays + cell[first + c] * white
+                below = np.float32(out[y, x, c])
+                out[y, x, c] = np.uint8(np.int32(below + (min(max(value, zero), white) - below) * share + half))
