@@ -99,15 +99,15 @@ def create_app(
             house = settings.slack, workers.count, settings.worker_count
             sessions.admit(costs.capacity(*house), costs.photo_places(*house), costs.clip_places())
             logger.info(
-                "this machine carries %d calls, or %d with whole photos: drawing takes %.1f ms on each of %d threads, "
-                "encoding %.1f ms, a photo %.1f ms more; a clip takes %d places",
+                "places for calls: %d, for whole photos: %d, taken by a clip: %d; drawing takes %.1f ms on each of %d "
+                "threads, encoding %.1f ms, a photo %.1f ms more",
                 sessions.placement.capacity,
                 sessions.placement.capacity // sessions.placement.photo,
+                sessions.placement.clip,
                 costs.curve.seconds[0] * 1000,
                 workers.count,
                 costs.encode * 1000,
                 costs.photo * 1000,
-                sessions.placement.clip,
             )
         workers.start()
         tasks = [

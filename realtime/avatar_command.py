@@ -12,8 +12,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from engines.pictures import BadPicture
-from engines.portrait import NoPortrait
 from engines.portrait_pack import AvatarMaker, user_folder
 from realtime.settings import Settings
 
@@ -35,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do what was asked and return the exit status: 2 with the reason when it cannot be done."""
-    settings = Settings.load(parsed)
-    maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
     try:
+        settings = Settings.load(parsed)
+        maker = AvatarMaker(user_folder(settings.avatar_folder), settings.max_uploads)
         if parsed.action == "list":
             print("\n".join(maker.list()) or "none yet: visavis avatar new photo.jpg")
         elif parsed.action == "delete":
@@ -50,6 +48,6 @@ def run(parsed: argparse.Namespace) -> int:
         return 0
     except KeyError:
         print(f"visavis: there is no avatar {parsed.id!r} made of a photo or a clip", file=sys.stderr)
-    except (BadPicture, NoPortrait, OSError) as error:
+    except (ValueError, OSError) as error:  # a picture or portrait that is refused is a `ValueError`
         print(f"visavis: {error}", file=sys.stderr)
     return 2

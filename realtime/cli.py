@@ -3,10 +3,12 @@
 import argparse
 import gc
 import logging
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from realtime.settings import Settings
@@ -51,25 +53,42 @@ def serve(parsed: argparse.Namespace) -> int:
     logging.getLogger("realtime").setLevel(logging.DEBUG if parsed.verbose else logging.INFO)
     try:
         settings = Settings.load(parsed)
-        # The networks take a moment to load: a wrong flag is told without them.
-        from engines import avatar
-        from engines.portrait_pack import user_folder
-        from realtime.app import create_app
-        from realtime.maker_process import MakerProcess
-        from realtime.networks import load_networks
+        # The networks take a moment to load: a wrong flag, or a port that is taken, is told without them.
+        for file in filter(None, (settings.tls_cert, settings.tls_key)):
+            if not Path(file).is_file():
+                raise ValueError(f"there is no file {file}")
+        with bind(settings.host, settings.port) as door:
+            from engines import avatar
+            from engines.portrait_pack import user_folder
+            from realtime.app import create_app
+            from realtime.maker_process import MakerProcess
+            from realtime.networks import load_networks
 
-        maker = MakerProcess(user_folder(settings.avatar_folder), settings.max_uploads)
-        networks = load_networks(settings)
-        perform, buckets = networks.perform, networks.buckets
-        app = create_app(settings, networks.engine, avatar, maker, perform=perform, buckets=buckets)
-        return run(app, settings)
+            maker = MakerProcess(user_folder(settings.avatar_folder), settings.max_uploads)
+            networks = load_networks(settings)
+            perform, buckets = networks.perform, networks.buckets
+            app = create_app(settings, networks.engine, avatar, maker, perform=perform, buckets=buckets)
+            return run(app, settings, door)
     except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2
 
 
-def run(app: "FastAPI", settings: Settings) -> int:
-    """Serve the application until Ctrl-C."""
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with this address (any free port for 0), on which nobody listens yet. Raises `OSError`, which says why
+    not."""
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+    except OSError as error:
+        door.close()
+        raise OSError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+    return door
+
+
+def run(app: "FastAPI", settings: Settings, door: socket.socket) -> int:
+    """Serve the application at a bound `door` until Ctrl-C."""
     import uvicorn
 
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
@@ -77,8 +96,6 @@ def run(app: "FastAPI", settings: Settings) -> int:
     gc.freeze()  # nor shall a look through all that is loaded, which takes 60 ms
     config = uvicorn.Config(
         app,
-        settings.host,
-        settings.port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=3,
@@ -86,9 +103,10 @@ def run(app: "FastAPI", settings: Settings) -> int:
         ssl_keyfile=settings.tls_key or None,
     )
     scheme = "https" if settings.tls_cert else "http"
-    print(f"Visavis on {scheme}://{settings.host}:{settings.port} (Ctrl-C ends it)", flush=True)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"Visavis on {scheme}://{host}:{door.getsockname()[1]} (Ctrl-C ends it)", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has closed by then and hands it on
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run([door])
     return 0
 
 

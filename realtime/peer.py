@@ -118,8 +118,7 @@ def _capabilities(kind: str, names: tuple[str, ...]) -> list[RTCRtpCodecCapabili
 
 
 def _ice_servers(settings: Settings) -> list[RTCIceServer]:
-    urls = [url.strip() for url in settings.ice_servers.split(",") if url.strip()]
     return [
         RTCIceServer(urls=url, username=settings.ice_username or None, credential=settings.ice_credential or None)
-        for url in urls
+        for url in settings.ice_urls
     ]

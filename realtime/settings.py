@@ -7,6 +7,7 @@ import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from math import inf
 from typing import Any, Final, Self
 
 from engines.media import MEDIA_RATE
@@ -66,8 +67,18 @@ class Settings:
             raise ValueError(f"renderer is {self.renderer!r}: choose one of {', '.join(RENDERERS)}")
         if self.device not in DEVICES:
             raise ValueError(f"device is {self.device!r}: choose one of {', '.join(DEVICES)}")
+        if not 0 <= self.port <= 65_535:
+            raise ValueError(f"port is {self.port}: choose 0 (any that is free) to 65535")
         if self.max_sessions < 0:
             raise ValueError(f"max_sessions is {self.max_sessions}: choose 0 (as many as can be) or more")
+        if self.max_uploads < 0:
+            raise ValueError(f"max_uploads is {self.max_uploads}: choose 0 (none) or more")
+        for name in ("connect_seconds", "silence_seconds", "max_age_seconds", "retry_seconds"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: choose more than 0")
+        for url in self.ice_urls:
+            if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
+                raise ValueError(f"ice_servers has {url!r}: each begins with stun: or turn:")
         if not 0 < self.jitter_min_ms <= self.jitter_max_ms <= 500:
             raise ValueError("jitter_min_ms and jitter_max_ms must be above 0, in this order, and at most 500")
         if not 0 <= self.compute_ms <= 500:
@@ -78,6 +89,11 @@ class Settings:
             raise ValueError("tls_cert and tls_key belong together: give both or none")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}: choose 0 (one per core) or more")
+
+    @property
+    def ice_urls(self) -> list[str]:
+        """The URLs of `ice_servers`."""
+        return [url.strip() for url in self.ice_servers.split(",") if url.strip()]
 
     @property
     def delay_ticks(self) -> int:

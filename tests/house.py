@@ -14,7 +14,7 @@ from engines import avatar
 from engines.landmarks import TRACKED, Face, LandmarkFinder
 from engines.portrait_pack import AvatarMaker
 from realtime.app import create_app
-from realtime.cli import run
+from realtime.cli import bind, run
 from realtime.settings import Settings
 from tests.fakes import FakeEngine
 from tests.portraits import shipped_points
@@ -54,7 +54,8 @@ def main() -> int:
     parsed = parser.parse_args()
     settings = Settings.load(parsed)
     settings = replace(settings, max_sessions=settings.max_sessions or 4)
-    return run(create_app(settings, FakeEngine(parsed.cost), avatar, make_avatars(settings)), settings)
+    app = create_app(settings, FakeEngine(parsed.cost), avatar, make_avatars(settings))
+    return run(app, settings, bind(settings.host, settings.port))
 
 
 if __name__ == "__main__":

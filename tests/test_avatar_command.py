@@ -50,6 +50,14 @@ def test_what_cannot_be_done_ends_with_2_and_says_why(
         assert reason in capsys.readouterr().err
 
 
+def test_a_variable_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VISAVIS_MAX_UPLOADS", "many")
+    assert main(["avatar", "list"]) == 2
+    assert "VISAVIS_MAX_UPLOADS='many' is not int" in capsys.readouterr().err
+
+
 def test_what_is_no_picture_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "letter.txt").write_text("Dear Eva")
     assert main(["avatar", "new", str(tmp_path / "letter.txt")]) == 2

@@ -7,7 +7,8 @@ import time
 import httpx
 import pytest
 
-from realtime.cli import main
+from realtime.cli import bind, main
+from realtime.settings import Settings
 from tests.caller import Caller
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -45,3 +46,25 @@ async def test_ctrl_c_ends_the_server_cleanly_and_soon() -> None:
 def test_senseless_flags_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--lookahead-ms", "50"]) == 2
     assert "choose one of" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_at_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(settings: Settings) -> None:
+        raise AssertionError("the networks are not needed to see it")
+
+    monkeypatch.setattr("realtime.networks.load_networks", load)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--port", port]) == 2
+    assert f"127.0.0.1:{port} cannot be listened on: " in capsys.readouterr().err
+    assert main(["serve", "--host", "300.1.1.1"]) == 2
+    assert "300.1.1.1:8000 cannot be listened on: " in capsys.readouterr().err
+    assert main(["serve", "--tls-cert", "/a.pem", "--tls-key", "/b.pem"]) == 2
+    assert "there is no file /a.pem" in capsys.readouterr().err
+
+
+def test_a_free_port_is_found_for_port_0() -> None:
+    with bind("127.0.0.1", 0) as door:
+        assert door.getsockname()[1] > 0

@@ -36,6 +36,14 @@ def test_a_variable_of_the_wrong_type_is_named() -> None:
         {"video_kbps": 1},
         {"workers": -1},
         {"tls_cert": "a.pem"},
+        {"port": 70_000},
+        {"port": -1},
+        {"max_uploads": -1},
+        {"silence_seconds": 0.0},
+        {"connect_seconds": -1.0},
+        {"max_age_seconds": float("nan")},
+        {"retry_seconds": 0},
+        {"ice_servers": "stun:a.example, b.example"},
     ],
 )
 def test_senseless_values_are_refused(values: dict[str, int]) -> None:
