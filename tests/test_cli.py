@@ -7,6 +7,7 @@ import time
 import httpx
 import pytest
 
+from realtime import networks
 from realtime.cli import bind, main
 from realtime.settings import Settings
 from tests.caller import Caller
@@ -54,7 +55,7 @@ def test_a_port_that_is_taken_is_told_at_once(
     def load(settings: Settings) -> None:
         raise AssertionError("the networks are not needed to see it")
 
-    monkeypatch.setattr("realtime.networks.load_networks", load)
+    monkeypatch.setattr(networks, "load_networks", load)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["serve", "--port", port]) == 2
