@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -156,7 +157,8 @@ class AvatarMaker:
     def _new(self, name: str) -> Iterator[tuple[Path, str]]:
         """A folder to fill, and the name as it is shown; nothing is left of what fails."""
         name = " ".join(name.split())[:LONGEST_NAME] or "My portrait"
-        id = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'portrait'}-{secrets.token_hex(3)}"
+        plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()  # é is e and an accent
+        id = f"{re.sub('[^a-z0-9]+', '-', plain).strip('-') or 'portrait'}-{secrets.token_hex(3)}"
         unfinished = self.folder / f".{id}"
         unfinished.mkdir(parents=True)
         try:

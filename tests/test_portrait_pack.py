@@ -49,11 +49,11 @@ def maker(folder: Path, *faces: Face, most: int = 50) -> AvatarMaker:
 
 def test_a_photo_becomes_an_avatar_like_the_others(tmp_path: Path) -> None:
     studio = maker(tmp_path, face())
-    made = studio.create(photo(), "  Aunt   Eva! ")
+    made = studio.create(photo(), "  Aunt   Éva! ")
     assert made.id.startswith("aunt-eva-") and made.notes == ()
     assert studio.list() == [made.id]
     avatar, original = studio.load(made.id), load_avatar(list_avatars()[0])
-    assert (avatar.name, avatar.picture.shape) == ("Aunt Eva!", (512, 512, 3))
+    assert (avatar.name, avatar.picture.shape) == ("Aunt Éva!", (512, 512, 3))
     assert avatar.geometry.mesh.deltas.shape == original.geometry.mesh.deltas.shape
     seen = avatar.geometry.keypoints[list(TRACKED), :2]
     places = np.array([made.points[name] for name in TRACKED_NAMES]) * 2 - 1
