@@ -56,7 +56,7 @@ _MARKS: Final = np.array(
 class Unrolled:
     """Where surface is found that the source does not show: `pixels` float32 (V, 2), the vertices in other pictures of
     the atlas; `shelf` uint8 (T,), in which of them each triangle is, 0 if in none; `strands` uint8 (N, N), 1 where the
-    source shows something worn, be there a mesh of it or not."""
+    source shows what is worn over skin, be there a mesh of it or not."""
 
     pixels: FloatArray
     shelf: NDArray[np.uint8]

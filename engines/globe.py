@@ -33,7 +33,7 @@ _RADIUS: Final = 10.0
 @dataclass(frozen=True)
 class Globe:
     """`skin`, with nothing worn before it, and what is `worn`, hair and garment: RGB uint8 (512, 512, 3). `strands`
-    uint8 (512, 512) is 1 where the source shows something worn, be there a mesh of it or not."""
+    uint8 (512, 512) is 1 where the source shows something darker than its skin, be there a mesh of it or not."""
 
     skin: NDArray[np.uint8]
     worn: NDArray[np.uint8]

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from engines.atlas import GLOBE_SKIN
 from engines.avatar import AVATARS, list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, FloatArray, rest_expression
+from engines.flow import HIDDEN, WHOLE
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import INNER_LIPS, KEYPOINT_NAMES, LIDS, LIPS, MIRROR, MOUTH
 from engines.media import HeadPose, Motion
@@ -52,6 +55,29 @@ def test_eight_avatars_ship_with_all_their_files_in_little_space() -> None:
         files = {path.name: path.stat().st_size for path in (AVATARS / name).iterdir()}
         assert set(files) >= {"avatar.json", "mesh.npz", "source.png", "thumbnail.jpg", "interior.npz", "interior.png"}
         assert sum(files.values()) < 1_000_000
+
+
+def test_weights_and_avatars_are_a_small_download() -> None:
+    assert sum(path.stat().st_size for path in AVATARS.parent.rglob("*") if path.is_file()) < 40_000_000
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if load_avatar(name).geometry.globe])
+def test_a_globe_is_of_its_own_avatar_and_goes_beyond_the_portrait(name: str) -> None:
+    avatar = load_avatar(name)
+    geometry, mesh = avatar.geometry, avatar.geometry.mesh
+    assert geometry.globe is not None and geometry.view.unrolled is not None
+    on_globe, sight = geometry.view.unrolled.shelf == GLOBE_SKIN, geometry.view.sight
+
+    def colours(picture: NDArray[np.uint8], places: FloatArray, chosen: NDArray[np.bool_]) -> FloatArray:
+        x, y = places[mesh.triangles[chosen], :2].mean(1).round().astype(int).T
+        return picture[y, x].astype(np.float32)
+
+    shown, hidden = on_globe & (sight == WHOLE).all(0), on_globe & (sight == HIDDEN).all(0)
+    portrait = colours(avatar.picture, geometry.view.pixels, shown)
+    globe = colours(geometry.globe.skin, geometry.view.unrolled.pixels, shown)
+    assert shown.sum() > 1500 and np.abs(portrait - globe).mean() < 8
+    beyond = colours(geometry.globe.skin, geometry.view.unrolled.pixels, hidden)
+    assert hidden.sum() > 300 and (beyond[:, 0] >= beyond[:, 2]).mean() > 0.9, "skin or dark hair, not wall"
 
 
 def test_all_avatars_share_one_topology() -> None:

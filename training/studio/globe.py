@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.atlas import fill
+from engines.atlas import fill, widen
 from engines.expression import FloatArray
 from engines.flow import DEPTH_TOLERANCE
 from engines.globe import Globe, outwards, unroll
@@ -27,8 +27,10 @@ BARE: Final = 3e-3
 """How little a shot without hair and garment counts beside one with them, which shows skin as it looks."""
 SHADE: Final = 0.75
 """How dark what lies under the hair is beside it: nobody sees scalp there, but more hair."""
-DIFFERENT: Final = 10
-"""Levels by which hair or cloth differs from the skin below it."""
+DARK: Final = 110
+"""Level below which skin beside that lies there, too."""
+DARKER: Final = 10
+"""Levels by which a strand is darker than skin on which light falls."""
 
 
 def make_globe(scene: Scene, mesh: HeadMesh) -> Globe:
@@ -42,11 +44,12 @@ def make_globe(scene: Scene, mesh: HeadMesh) -> Globe:
     covered = ~skin.known()
     for camera, _, bare in shots:
         skin.gather(camera, bare, mesh.triangles[body], BARE)
-    hair = worn.picture()
+    hair, face = worn.picture(), skin.picture()
+    covered |= (widen(covered.astype(np.uint8), FEATHER) > 0) & (face.max(2) < DARK)
     shade = (hair * np.float32(SHADE) * covered[..., None]).astype(np.uint8)
     _, dressed, bare = shots[0]
-    strands = (cv2.absdiff(dressed, bare).max(2) > DIFFERENT).astype(np.uint8)
-    return Globe(np.maximum(skin.picture(), shade), hair, strands)
+    strands = (bare.mean(2) - dressed.mean(2) > DARKER).astype(np.uint8)
+    return Globe(np.maximum(face, shade), hair, strands)
 
 
 def _walk(first: Camera) -> list[Camera]:
