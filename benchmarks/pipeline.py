@@ -6,6 +6,7 @@ and, for whoever shares the machine with others, the processor's time that went 
 """
 
 import argparse
+import gc
 import time
 from threading import Thread
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from engines.avatar import list_avatars, load_avatar
 from engines.media import CHUNK_SAMPLES, FRAME_TICKS, AudioChunk
+from engines.memory import use_large_pages
 from engines.openvino_backend import OpenVinoBackend, Precision
 from engines.pipeline import Engine, Pipeline
 
@@ -35,6 +37,8 @@ def measure(precision: Precision, sessions: int, frames: int) -> str:
     pipelines = [engine.open(avatar, seed=seed) for seed in range(sessions)]
     for pipeline in pipelines:
         run(pipeline, 5, [])
+    gc.freeze()  # as the server does
+    use_large_pages()
     seconds: list[tuple[float, float]] = []
     threads = [Thread(target=run, args=(pipeline, frames, seconds)) for pipeline in pipelines]
     begun = time.perf_counter()

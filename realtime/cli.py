@@ -91,9 +91,12 @@ def run(app: "FastAPI", settings: Settings, door: socket.socket) -> int:
     """Serve the application at a bound `door` until Ctrl-C."""
     import uvicorn
 
+    from engines.memory import use_large_pages
+
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     gc.collect()
     gc.freeze()  # nor shall a look through all that is loaded, which takes 60 ms
+    use_large_pages()
     config = uvicorn.Config(
         app,
         log_level="warning",
