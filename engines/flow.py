@@ -147,9 +147,11 @@ def flow_to_source(
     ways, marks = np.empty((len(triangles), 9), np.float32), np.empty(len(triangles), np.uint32)
     _find_ways(raster.pixels, triangles, source.pixels, source.marks, np.float32(GRAZING), ways, marks)
     place, cover, seen = np.empty(covered.shape, np.uint32), np.empty_like(covered), np.empty_like(covered)
-    _follow(raster.triangle, ways, marks, source.foreign, source.depth, soft, place, cover, seen)
+    cell = round(2 * window.scale) // EXTENSION_SIZE
+    moved = np.zeros((window.height // cell, window.width // cell, 3), np.float32)
+    _follow(raster.triangle, ways, marks, source.foreign, source.depth, soft, place, cover, seen, moved)
     _extend(covered, beside, soft, source.inner, source.skin, place, cover)
-    flow = Flow(place, cover, seen, _coarse(raster, place, seen))
+    flow = Flow(place, cover, seen, _coarse(window, cell, moved))
     if source.unrolled is not None:
         other, parts = source.unrolled, source.parts
         _look_around(
@@ -158,15 +160,13 @@ def flow_to_source(
     return raster, flow
 
 
-def _coarse(raster: Raster, place: NDArray[np.uint32], seen: NDArray[np.uint8]) -> FloatArray:
-    """`Flow.coarse` of the whole picture: beyond the raster nothing moves."""
-    window, cell = raster.window, round(2 * raster.window.scale) // EXTENSION_SIZE
-    shown = np.empty((window.height // cell, window.width // cell, 3), np.float32)
-    _gather(raster.triangle, place, seen, shown)
+def _coarse(window: Window, cell: int, moved: FloatArray) -> FloatArray:
+    """`Flow.coarse` of the whole picture, given what `_gather` says of the cells of a window: beyond it nothing
+    moves."""
     weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
     weighted[..., 2] = 1
     row, column = window.top // cell, window.left // cell
-    weighted[row : row + shown.shape[0], column : column + shown.shape[1]] = shown * np.float32(1 / 16)
+    weighted[row : row + moved.shape[0], column : column + moved.shape[1]] = moved * np.float32(1 / 16)
     distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
     fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
     return np.asarray(_push_pull(weighted) * fade / np.float32(window.scale), np.float32)
@@ -237,11 +237,12 @@ def _find_ways(
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _follow(
-    nearest: Any, ways: Any, marks: Any, foreign: Any, source_depth: Any, soft: Any, place: Any, cover: Any, seen: Any
+    nearest: Any, ways: Any, marks: Any, foreign: Any, source_depth: Any, soft: Any, place: Any, cover: Any, seen: Any,
+    moved: Any,
 ) -> None:  # fmt: skip
     """Follow every pixel that the mesh covers to the source: row by row, first where it lies and what is noted with
     that, then what this says."""
-    last = np.float32(32 * (nearest.shape[1] - 1))
+    last, cell = np.float32(32 * (nearest.shape[1] - 1)), nearest.shape[0] // moved.shape[0]
     for y in range(nearest.shape[0]):
         down = np.float32(y)
         for x in range(nearest.shape[1]):
@@ -257,6 +258,8 @@ def _follow(
                 mark = _settled(at, mark, deep, foreign, source_depth)
             place[y, x] = at | mark
         _tell(place[y], soft[y], cover[y], seen[y])
+        if y % 2 == 0:
+            _gather(y, nearest[y], place[y], seen[y], moved[y // cell])
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
@@ -279,8 +282,7 @@ def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
         seen[i] = 255 if at & np.uint32(_SEEN) else 0
         place[i] = at & np.uint32(~_SEEN)
         shelf = at >> np.uint32(_SHELF) & np.uint32(3)
-        outline = np.uint8(min(np.uint32(soft[i]) + np.uint32(soft[i]) // np.uint32(5), np.uint32(255)))
-        cover[i] = 0 if at == np.uint32(_NOWHERE) else 255 if shelf == atlas.PICTURE else outline
+        cover[i] = 0 if at == np.uint32(_NOWHERE) else 255 if shelf == atlas.PICTURE else _soften(soft[i])
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -320,22 +322,20 @@ def _is_worn(nearest: Any, parts: Any, y: int, x: int) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _gather(nearest: Any, place: Any, seen: Any, weighted: Any) -> None:
-    """Add up, per cell, how far every second covered pixel moved; what was not seen counts little."""
-    cell = nearest.shape[0] // weighted.shape[0]
-    for row in range(weighted.shape[0]):
-        for column in range(weighted.shape[1]):
-            across = down = total = np.float32(0)
-            for y in range(row * cell, (row + 1) * cell, 2):
-                for x in range(column * cell, (column + 1) * cell, 2):
-                    if nearest[y, x] >= 0:
-                        at = place[y, x]
-                        trust = np.float32(1) if seen[y, x] else np.float32(0.02)
-                        across += (np.float32(at & _MASK) * np.float32(1 / 32) - np.float32(x)) * trust
-                        down += (np.float32(at >> 14 & _MASK) * np.float32(1 / 32) - np.float32(y)) * trust
-                        total += trust
-            into = weighted[row, column]
-            into[0], into[1], into[2] = across, down, total
+def _gather(y: int, nearest: Any, place: Any, seen: Any, moved: Any) -> None:
+    """Add up, per cell of a row of them, how far every second covered pixel of row `y` moved; what was not seen counts
+    little."""
+    cell = nearest.size // moved.shape[0]
+    for column in range(moved.shape[0]):
+        across = down = total = np.float32(0)
+        for x in range(column * cell, (column + 1) * cell, 2):
+            if nearest[x] >= 0:
+                trust = np.float32(1) if seen[x] else np.float32(0.02)
+                across += (np.float32(place[x] & _MASK) * np.float32(1 / 32) - np.float32(x)) * trust
+                down += (np.float32(place[x] >> 14 & _MASK) * np.float32(1 / 32) - np.float32(y)) * trust
+                total += trust
+        into = moved[column]
+        into[0], into[1], into[2] = into[0] + across, into[1] + down, into[2] + total
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -351,10 +351,10 @@ def place_row(place: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _soften(soft: int) -> Any:
+def _soften(soft: Any) -> Any:
     """How much the outline covers: a little more than the mesh, whose corners lie on the surface, between them below
     it."""
-    return min(soft + soft // 5, 255)
+    return np.uint8(np.int32(min(np.float32(soft) * np.float32(1.2), np.float32(255))))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, inline="always")

@@ -196,7 +196,7 @@ def painter_inputs(source: SourceGeometry, geometry: FaceGeometry, warped: NDArr
     """What the painter takes of a frame (see `networks.compact_renderer`), for training and serving alike."""
     small, seen = _quarter(warped), _quarter(geometry.flow.seen)
     main = np.empty((1, MAIN_SIZE // 2, MAIN_SIZE // 2, 18), np.float32)
-    main[0, ..., :16] = fold(small, seen[..., None] * np.float32(1 / 255))
+    _fold(small, seen[..., None] * np.float32(1 / 255), main[0])
     main[0, ..., 16:] = geometry.flow.coarse * _FLOW_SCALE
     return {
         "keypoints": (geometry.keypoints - source.keypoints)[None],
