@@ -4,7 +4,6 @@ Made by `training.studio.shape_basis` from random identities of the studio; the 
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -44,11 +43,6 @@ class FaceBasis:
     def person(self, shape: FloatArray) -> "FaceBasis":
         """The space in which there is nobody but the head at `shape`."""
         return FaceBasis(self.head(shape), self.components[:0])
-
-    @cached_property
-    def keypoint_components(self) -> FloatArray:
-        """What each component adds to the keypoints (C, K, 3)."""
-        return self.components[:, self.mean.keypoints]
 
     def save(self, path: Path) -> None:
         """Write `path` (.npz) and, beside it, nothing else: the mean's arrays and the components in half precision."""

@@ -98,11 +98,6 @@ class FaceVid2Vid(nn.Module):
         self.warping = Warping(KEYPOINTS)
         self.generator = SpadeGenerator(upscale=1, middle=middle)
 
-    def load_generator(self, published: Mapping[str, Tensor]) -> None:
-        """Take the parameters of the published generator."""
-        for network, state in zip((self.appearance, self.warping, self.generator), parts(published), strict=True):
-            network.load_state_dict(state)
-
     def source(self, image: Tensor) -> Source:
         """A picture (B, 3, 256, 256), RGB in 0 to 1, encoded once."""
         canonical = self.detector(image)

@@ -3,6 +3,9 @@
 Row k is the frame shown at k / 25 s. Columns: `time` in seconds; the coefficients under ARKit's names and `tongueUp`,
 0 to 1, exactly as the renderer is given them; the head pose, angles in radians and translation in decimetres; the gaze
 relative to the head in radians. Signs as in `engines.media.HeadPose`.
+
+`mouthClose` is how firmly lips are pressed together, 1 in a p, b or m, however far the jaw is open. A character whose
+`mouthClose` takes back what `jawOpen` opens, as Apple's does, wants the lesser of the two there.
 """
 
 import csv
