@@ -5,6 +5,7 @@ everywhere; what differs between avatars is the neutral shape, the deltas of the
 hair and garment that may follow the face.
 """
 
+import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -38,13 +39,12 @@ class Part(IntEnum):
 
 def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
     """Rotation matrix of the rotation vector (pitch, yaw, roll) about x, y, z (Rodrigues), ``(3, 3)``."""
-    vector = np.array([pitch, yaw, roll], np.float64)
-    angle = float(np.linalg.norm(vector))
+    angle = math.hypot(pitch, yaw, roll)
     if angle < 1e-9:
         return np.eye(3)
-    x, y, z = vector / angle
+    x, y, z = pitch / angle, yaw / angle, roll / angle
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
 
 
 def bone_transforms(joints: FloatArray, pose: HeadPose) -> FloatArray:
@@ -52,8 +52,9 @@ def bone_transforms(joints: FloatArray, pose: HeadPose) -> FloatArray:
     transforms = np.empty((len(HEAD_BONES), 3, 4), np.float32)
     parent = np.eye(4)
     parent[:3, 3] = pose.translation
+    turns = {share: rotation(pose.pitch * share, pose.yaw * share, pose.roll * share) for share in set(BONE_SHARES)}
     for index, share in enumerate(BONE_SHARES):
-        turn = rotation(pose.pitch * share, pose.yaw * share, pose.roll * share)
+        turn = turns[share]
         local = np.eye(4)
         local[:3, :3] = turn
         local[:3, 3] = joints[index] - turn @ joints[index]

@@ -5,6 +5,7 @@ A layer is what the painter returns, folded: float32 (1, h, w, 16), in which 2 x
 row: premultiplied colour (3), and the logit of how much of the picture beneath it hides.
 """
 
+from functools import cache
 from typing import Any, Final
 
 import cv2
@@ -29,7 +30,9 @@ def compose(
     keep, colour = (_stretched(part) for part in unfold(main[0]))
     _lay(warped.reshape(FRAME_SIZE, -1), keep, colour, picture.reshape(FRAME_SIZE, -1))
     for window, layer in ((geometry.mouth, mouth), (geometry.eyes, eyes)):
-        _replace(window.cut(warped), layer[0], window.cut(picture), SEAM)
+        first = (window.top * FRAME_SIZE + window.left) * 3
+        keep, colour = (part.reshape(window.height, -1) for part in unfold(layer[0]))
+        _replace(warped.ravel(), keep, colour, _share(window.height, window.width), picture.ravel(), first)
     return picture
 
 
@@ -39,6 +42,14 @@ def unfold(folded: FloatArray) -> tuple[FloatArray, FloatArray]:
     keep, colour = (np.empty((2 * height, 2 * width, 3), np.float32) for _ in range(2))
     _unfold(folded, keep, colour)
     return keep, colour
+
+
+@cache
+def _share(height: int, width: int) -> FloatArray:
+    """How much of a window's layer shows instead of what is there: (h, 3 * w)."""
+    rows, columns = (np.minimum(np.arange(size), np.arange(size)[::-1]) for size in (height, width))
+    border = np.minimum(rows[:, None], columns) + 0.5
+    return np.minimum(border / SEAM, 1).astype(np.float32).repeat(3, 1)
 
 
 def _stretched(part: FloatArray) -> FloatArray:
@@ -52,15 +63,10 @@ def _unfold(folded: Any, keep: Any, colour: Any) -> None:
     for y in range(keep.shape[0]):
         for x in range(keep.shape[1]):
             first, cell = 8 * (y & 1) + 4 * (x & 1), folded[y >> 1, x >> 1]
-            stays = _stays(cell[first + 3])
+            stays = np.float32(1) / (np.float32(1) + np.exp(cell[first + 3]))
             for c in range(3):
                 keep[y, x, c] = stays
                 colour[y, x, c] = cell[first + c] * np.float32(255)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
-def _stays(logit: Any) -> Any:
-    return np.float32(1) / (np.float32(1) + np.exp(logit))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -84,17 +90,14 @@ def _lay(warped: Any, keep: Any, colour: Any, out: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _replace(warped: Any, folded: Any, out: Any, seam: int) -> None:
-    """Lay a folded layer (h, w, 16) over a window (2h, 2w, 3) of the warped picture, instead of what is there."""
-    one, zero, half, white = np.float32(1), np.float32(0), np.float32(0.5), np.float32(255)
-    height, width = out.shape[:2]
-    for y in range(height):
-        for x in range(width):
-            first, cell = 8 * (y & 1) + 4 * (x & 1), folded[y >> 1, x >> 1]
-            stays = _stays(cell[first + 3])
-            border = np.float32(min(min(x, width - 1 - x), min(y, height - 1 - y))) + half
-            share = min(border / np.float32(seam), one)
-            for c in range(3):
-                value = np.float32(warped[y, x, c]) * stays + cell[first + c] * white
-                below = np.float32(out[y, x, c])
-                out[y, x, c] = np.uint8(np.int32(below + (min(max(value, zero), white) - below) * share + half))
+def _replace(warped: Any, keep: Any, colour: Any, share: Any, out: Any, first: int) -> None:
+    """Lay rows (h, 3 * w) over the window of the warped picture that begins at its value `first`, and put as much of
+    that as `share` says in the place of what is there. The pictures are flat."""
+    zero, half, white = np.float32(0), np.float32(0.5), np.float32(255)
+    for y in range(keep.shape[0]):
+        start = np.uintp(first + 3 * FRAME_SIZE * y)
+        for x in range(keep.shape[1]):
+            at = start + np.uintp(x)
+            value = min(max(np.float32(warped[at]) * keep[y, x] + colour[y, x], zero), white)
+            below = np.float32(out[at])
+            out[at] = np.uint8(np.int32(below + (value - below) * share[y, x] + half))
