@@ -98,6 +98,26 @@ def milliseconds(finder: LandmarkFinder) -> float:
     return 1000 * float(np.median(times))
 
 
+def evaluate(frames: Path, assets: Path, weights: Path = WEIGHTS) -> str:
+    """The card's figures, on the held-out heads among `frames`."""
+    finder = LandmarkFinder(OpenVinoBackend("f32"), weights)
+    heads = Heads.load(sorted(frames.glob("head_*.npz"))[:HELD_OUT])
+    rows: list[list[object]] = []
+    for name, degraded in (("as rendered", False), ("degraded", True)):
+        means, lost = judge(finder, heads, degraded)
+        rows.append([name, *means.values(), f"{lost:.1%}"])
+    table = model_card.table(["held-out frames", *GROUPS, "lost"], rows)
+    wrong = false_faces(finder, heads, assets)
+    return f"""
+Mean error in % of the distance between the eyes, over {len(heads.images)} frames of {HELD_OUT} held-out heads; a face
+is lost when it is not told as one or when its mean error is beyond {LOST:.0%}.
+
+{table}
+
+In {wrong:.1%} of crops without a face one is found. One look takes {milliseconds(finder):.1f} ms on one core (float32,
+measured on a busy machine); a photo of 512 x 512 takes about 250 looks."""
+
+
 def write_card(path: Path, record: dict[str, object], step: int, figures: str) -> None:
     """The model card beside the weights."""
     sections = {
@@ -135,22 +155,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=checkpoint, help="what was exported: its record is quoted")
     options = parser.parse_args()
 
-    finder = LandmarkFinder(OpenVinoBackend("f32"), options.weights)
-    heads = Heads.load(sorted(options.frames.glob("head_*.npz"))[:HELD_OUT])
-    rows: list[list[object]] = []
-    for name, degraded in (("as rendered", False), ("degraded", True)):
-        means, lost = judge(finder, heads, degraded)
-        rows.append([name, *means.values(), f"{lost:.1%}"])
-    table = model_card.table(["held-out frames", *GROUPS, "lost"], rows)
-    wrong = false_faces(finder, heads, options.assets)
-    figures = f"""
-Mean error in % of the distance between the eyes, over {len(heads.images)} frames of {HELD_OUT} held-out heads; a face
-is lost when it is not told as one or when its mean error is beyond {LOST:.0%}.
-
-{table}
-
-In {wrong:.1%} of crops without a face one is found. One look takes {milliseconds(finder):.1f} ms on one core (float32,
-measured on a busy machine); a photo of 512 x 512 takes about 250 looks."""
+    figures = evaluate(options.frames, options.assets, options.weights)
     print(figures)
     saved = torch.load(options.checkpoint, map_location="cpu", weights_only=True)
     write_card(options.weights / "landmarks.md", saved["record"], saved["step"], figures)

@@ -168,6 +168,18 @@ def render_head(wardrobe: Wardrobe, rasterizer: Rasterizer, seed: int) -> dict[s
     return {"images": np.stack(images), "points": np.stack(points), "tilt": np.array(tilts, np.float32)}
 
 
+def write_heads(assets: Path, out: Path, seeds: range) -> None:
+    """Write what is missing of the heads of `seeds` to the folder `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    wardrobe, rasterizer = Wardrobe(Assets(assets)), Rasterizer(FRAME, supersampling=1, shadow_size=512)
+    for seed in tqdm(seeds, unit="head"):
+        file = out / f"head_{seed:04d}.npz"
+        if not file.is_file():
+            unfinished = file.with_name(f".{file.name}")
+            np.savez(unfinished, allow_pickle=False, **render_head(wardrobe, rasterizer, seed))
+            unfinished.rename(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", type=Path, required=True, help="MakeHuman's data folder")
@@ -176,14 +188,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first head")
     options = parser.parse_args()
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    wardrobe, rasterizer = Wardrobe(Assets(options.assets)), Rasterizer(FRAME, supersampling=1, shadow_size=512)
-    for seed in tqdm(range(options.first, options.first + options.identities), unit="head"):
-        file = options.out / f"head_{seed:04d}.npz"
-        if not file.is_file():
-            unfinished = file.with_name(f".{file.name}")
-            np.savez(unfinished, allow_pickle=False, **render_head(wardrobe, rasterizer, seed))
-            unfinished.rename(file)
+    write_heads(options.assets, options.out, range(options.first, options.first + options.identities))
 
 
 if __name__ == "__main__":
