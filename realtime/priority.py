@@ -22,4 +22,6 @@ def work_in_background() -> None:
 
 def _stand_back(steps: int) -> None:
     if sys.platform == "linux":  # which keeps this per thread
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), steps)
+        thread = threading.get_native_id()
+        # Who started the server further back than that, by `nice`, may be nobody who is allowed to push forward.
+        os.setpriority(os.PRIO_PROCESS, thread, max(steps, os.getpriority(os.PRIO_PROCESS, thread)))
