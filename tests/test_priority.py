@@ -8,7 +8,6 @@ import pytest
 
 from realtime.priority import make_pictures, work_in_background
 
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
 
 
