@@ -141,7 +141,8 @@ All that it has learnt from is computer-generated; on photographs it was judged 
 ship. On scikit-image's astronaut, a face 122 pixels high, seven points that were read off by eye lie 7.6 % of the eyes'
 distance from those found (irises 8 to 10 %, which is 4 pixels too high there). Points without a texture of their own
 (forehead, jaw and ears under hair) are guesses. It fits a face with a hand before the mouth as if the hand were not
-there. It finds faces, it does not recognise anybody.""",
+there; a mask is noticed by its colour alone (`engines.portrait.mouth_redness`). It finds faces, it does not recognise
+anybody.""",
     }
     model_card.write(path, "Keypoints", sections)
 
