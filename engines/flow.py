@@ -32,6 +32,8 @@ STRAND: Final = 3
 """Pixels beside hair and garment within which a strand that lay over skin in the source may still do so."""
 HIDDEN, PARTLY, WHOLE = 0, 1, 2
 """How much of a triangle a camera saw."""
+_THIN: Final = 1e-3
+"""Twice the square pixels of a triangle within which rounding may turn it away from the camera."""
 _SOFTNESS: Final = 0.8
 """Pixels by which the outline is blurred."""
 _SHELF, _MASK, WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
@@ -216,16 +218,17 @@ def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sigh
 def _find_ways(
     pixels: Any, triangles: Any, source: Any, marks: Any, grazing: Any, ways: Any, noted: Any
 ) -> None:  # fmt: skip
-    """Per triangle that faces the camera, how its pixels' column, row and depth in the source follow from their own
-    column and row: slopes and start of each into `ways` (T, 9); and what is noted with them, into `noted` (T,)."""
+    """Per triangle that faces the camera, be it never so thin, how its pixels' column, row and depth in the source
+    follow from their own column and row: slopes and start of each into `ways` (T, 9); and what is noted with them, into
+    `noted` (T,)."""
     for t in range(triangles.shape[0]):
         a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
         ax, ay = pixels[a, 0], pixels[a, 1]
         bx, by, cx, cy = pixels[b, 0] - ax, pixels[b, 1] - ay, pixels[c, 0] - ax, pixels[c, 1] - ay
         area = bx * cy - by * cx
-        if area >= 0:
+        if area > np.float32(_THIN):
             continue
-        inverse, way = np.float32(1) / area, ways[t]
+        inverse, way = np.float32(1) / min(area, np.float32(-1e-12)), ways[t]
         for k in range(3):
             start = source[a, k]
             to_b, to_c = (source[b, k] - start) * inverse, (source[c, k] - start) * inverse

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from engines import atlas
 from engines.expression import FloatArray
-from engines.flow import HIDDEN, PARTLY, WHOLE, Flow, Unrolled, flow_to_source, view_source
+from engines.flow import GRAZING, HIDDEN, PARTLY, WHOLE, Flow, Unrolled, _find_ways, flow_to_source, view_source
 from engines.head_mesh import Part
 from engines.raster import Window, rasterize
 
@@ -58,6 +58,16 @@ def test_places_are_where_the_source_has_them_to_a_32nd_of_a_pixel() -> None:
         [columns * 0.5 + (SIZE - 1) / 4 + 0.1 * SIZE / 2, rows * 0.5 + (SIZE - 1) / 4 - 0.2 * SIZE / 2], 1
     )
     assert np.abs(places(flow)[rows, columns] - wanted).max() <= 0.5 / 32 + 1e-3
+
+
+def test_triangles_that_rounding_may_turn_away_are_followed_too() -> None:
+    """Whether such a one shows is decided by whoever draws it, who may round otherwise."""
+    pixels = np.array([[10, 10, 5], [20, 12, 5], [30, 14, 5], [30, 14.00001, 5], [30, 20, 5]], np.float32)
+    source = corners(0, 0, 0.5)[[0, 1, 2, 2, 2]]
+    triangles = np.array([[0, 1, 2], [0, 2, 1], [0, 1, 3], [0, 3, 1], [0, 1, 4]], np.int32)
+    ways, marks = np.full((5, 9), np.nan, np.float32), np.zeros(5, np.uint32)
+    _find_ways(pixels, triangles, source, np.zeros((2, 5), np.uint32), np.float32(GRAZING), ways, marks)
+    assert np.isfinite(ways[:4]).all() and np.isnan(ways[4]).all(), "all but the one that shows its back"
 
 
 def test_flow_goes_on_just_outside_the_mesh_and_fades_further_out() -> None:
