@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 from playwright.sync_api import Page, expect
 
 from engines.avatar import AVATARS, list_avatars
-from tests.browser import CHROMIUM, HOUSE, Server, serving
+from tests.browser import CHROMIUM, HOUSE, Server, serving, start_call, wait_for_event
 
 pytestmark = [
     pytest.mark.browser,
@@ -56,6 +56,16 @@ def test_a_photo_becomes_an_avatar_whose_points_can_be_dragged(page: Page) -> No
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("radio", name="Eva")).to_have_count(0)
+
+
+def test_who_is_deleted_does_not_go_on_talking(page: Page) -> None:
+    upload(page, PHOTO, "Guest")
+    page.get_by_role("button", name="Looks right").click(timeout=FITTED_MS)
+    start_call(page)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    wait_for_event(page, type="avatar", id=list_avatars()[0])
+    expect(page.get_by_role("radio", name="Guest")).to_have_count(0)
 
 
 def test_what_is_not_wanted_is_not_kept(page: Page) -> None:

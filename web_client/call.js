@@ -136,11 +136,13 @@ class Session {
   async close() {
     clearInterval(this.pings);
     this.control.onclose = null;
-    this.peer.close();
     const { location, headers } = this;
     this.location = null;
     const signal = AbortSignal.timeout(GOODBYE_SECONDS * 1000);
-    if (location) await fetch(location, { method: "DELETE", headers, keepalive: true, signal }).catch(() => {});
+    // First: once it misses the peer, the server has no such session any more.
+    const told = location && fetch(location, { method: "DELETE", headers, keepalive: true, signal }).catch(() => {});
+    this.peer.close();
+    await told;
   }
 }
 

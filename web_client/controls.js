@@ -292,7 +292,7 @@ const portrait = new Portrait({
   headers: authorization,
   changed: async (id) => {
     await listAvatars();
-    if (id) choose(id);
+    choose(id ?? chosenAvatar()); // who was deleted does not go on talking
   },
 });
 
