@@ -68,7 +68,7 @@ class SourceGeometry:
     def view(self) -> SourceView:
         """What of the mesh the source picture shows."""
         view = view_source(self.points, self.mesh.triangles, self.mesh.parts, FRAME_SIZE)
-        return replace(view, unrolled=self.globe.unrolled(self.mesh)) if self.globe else view
+        return replace(view, unrolled=self.globe.unrolled(self.mesh, view)) if self.globe else view
 
     def atlas(self, picture: NDArray[np.uint8]) -> Atlas:
         """The source `picture` (512, 512, 3), taken apart for look-up."""

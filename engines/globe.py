@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.atlas import GLOBE_SKIN, GLOBE_WORN
 from engines.expression import FloatArray
-from engines.flow import HIDDEN, Unrolled, view_source
+from engines.flow import HIDDEN, STRAND, SourceView, Unrolled, view_source
 from engines.head_mesh import HeadMesh, Part
 from engines.media import FRAME_SIZE, Motion
 from engines.raster import Window
@@ -57,8 +57,9 @@ class Globe:
             cv2.imwrite(str(folder / name), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         cv2.imwrite(str(folder / FILES[-1]), self.strands * np.uint8(255), [cv2.IMWRITE_PNG_BILEVEL, 1])
 
-    def unrolled(self, mesh: HeadMesh) -> Unrolled:
-        """Where on it the head lies whose globe it is."""
+    def unrolled(self, mesh: HeadMesh, source: SourceView) -> Unrolled:
+        """Where on it the head lies whose globe it is; strands that no hair of the mesh is beside in the `source`
+        never leave the skin."""
         points, outer = unroll(mesh), outwards(mesh)
         shelf = np.zeros(len(mesh.triangles), np.uint8)
         for number, layer in ((GLOBE_SKIN, mesh.parts == Part.SKIN), (GLOBE_WORN, mesh.parts >= Part.HAIR)):
@@ -66,7 +67,10 @@ class Globe:
             sight = view_source(points, mesh.triangles[rows], mesh.parts[rows], FRAME_SIZE).sight[0]
             shelf[rows[sight != HIDDEN]] = number
         pixels = Window.whole(FRAME_SIZE).pixels(points)
-        return Unrolled(np.ascontiguousarray(pixels[:, :2]), shelf, self.strands)
+        around = np.zeros((2 * STRAND + 1, 2 * STRAND + 1), np.uint8)
+        around[::STRAND, ::STRAND] = 1
+        strands = self.strands & cv2.dilate(source.covered - source.skin, around)
+        return Unrolled(np.ascontiguousarray(pixels[:, :2]), shelf, np.asarray(strands, np.uint8))
 
 
 def unroll(mesh: HeadMesh) -> FloatArray:

@@ -118,7 +118,7 @@ def test_the_globe_is_the_head_as_the_portrait_shows_it_and_what_that_hides(scen
     mesh, portrait = head_mesh(scene.figure), scene.shoot(Motion())
     globe = make_globe(scene, mesh)
     view = view_source(scene.camera.project(mesh.pose(Motion())), mesh.triangles, mesh.parts, FRAME_SIZE)
-    unrolled = globe.unrolled(mesh)
+    unrolled = globe.unrolled(mesh, view)
     shown = (unrolled.shelf == GLOBE_SKIN) & (view.sight == WHOLE).all(0)
     here, there = (
         picture[tuple(pixels[mesh.triangles[shown], :2].mean(1).round().astype(int).T[::-1])].astype(int)
