@@ -193,10 +193,10 @@ def test_a_phone_may_track_the_face_through_a_socket(page: Page, server: Server)
     url = server.url.replace("http", "ws") + started.value.headers["location"] + "/drive"
     page.click("#direct > summary")
     frames = [{"type": "drive", "t": 50 * frame, "pose": {"yaw": 0.2}} for frame in range(8)]
-    wrong = [{"type": "interrupt"}, {"type": "drive", "pose": {"yaw": 9}}]
+    wrong = [{"type": "interrupt"}, {"type": "drive", "pose": {"jaw": 9}}]
     heard, code = page.evaluate(SOCKET, [url, [*frames, *wrong], 2])
     assert code == 0 and [event["type"] for event in heard] == ["error", "error"]
-    assert "data channel" in heard[0]["message"] and "choose -0.6 to 0.6" in heard[1]["message"]
+    assert "data channel" in heard[0]["message"] and "pitch, yaw, roll" in heard[1]["message"]
     wait_for_event(page, type="drive", driving=True)
     assert max(event["pose"]["yaw"] for event in events(page, type="expression")) == 0.2
     wait_for_event(page, type="drive", driving=False)
