@@ -33,6 +33,8 @@ from realtime.signaling import Problem, bearer
 
 MOST_WAITING: Final = 3
 """Photos at a time, the one being fitted included."""
+MOST_COMING: Final = 8
+"""Files at a time that are on their way here: so many are kept in memory."""
 UPLOAD_SECONDS: Final = 60.0
 _STATUS: Final = {"too_large": 413, "not_a_picture": 415}
 Result = TypeVar("Result")
@@ -60,13 +62,20 @@ class Uploads:
     def __init__(self, sessions: Sessions, maker: Maker) -> None:
         self._sessions, self.maker = sessions, maker
         self._worker = ThreadPoolExecutor(1, "portrait", work_in_background)
-        self._waiting = 0
+        self._waiting = self._coming = 0
 
     def close(self) -> None:
         self._worker.shutdown(wait=True, cancel_futures=True)
         self.maker.close()
 
-    async def create(self, data: bytes, name: str) -> Fitted:
+    async def create(self, request: Request, name: str) -> Fitted:
+        if self._coming >= MOST_COMING:
+            raise OfferError(429, "busy", "Other files are being sent: try again in a few seconds")
+        self._coming += 1
+        try:
+            data = await _read(request, self.maker.most_bytes)
+        finally:
+            self._coming -= 1
         return await self._fitted(lambda: self.maker.create(data, name))
 
     async def refit(self, id: str, moved: Moved) -> Fitted:
@@ -127,7 +136,7 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
 
     @router.post("", status_code=201, summary="Make an avatar", responses=errors, openapi_extra=body)
     async def create_avatar(request: Request, response: Response, name: str = "") -> Fitted:
-        fitted = await uploads.create(await _read(request, uploads.maker.most_bytes), name)
+        fitted = await uploads.create(request, name)
         response.headers["Location"] = f"/v1/avatars/{fitted.id}"
         return fitted
 

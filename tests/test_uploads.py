@@ -10,6 +10,7 @@ import pytest
 
 from realtime.app import create_app
 from realtime.settings import Settings
+from realtime.uploads import MOST_COMING
 from tests.fakes import FakeAvatar, FakeAvatars, FakeEngine
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -134,6 +135,28 @@ async def test_photos_wait_for_each_other_and_not_forever(tmp_path: Path) -> Non
     async with serve(FakeMaker(tmp_path, cost=0.1)) as client:
         answers = await asyncio.gather(*(client.post(f"/v1/avatars?name={n}", content=b"photo") for n in range(5)))
         assert sorted(answer.status_code for answer in answers) == [201, 201, 201, 429, 429]
+
+
+async def test_not_more_files_are_taken_in_than_memory_is_meant_for(tmp_path: Path) -> None:
+    arrive = asyncio.Event()
+    begun = 0
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal begun
+        begun += 1
+        await arrive.wait()
+        yield b"photo"
+
+    async with serve(FakeMaker(tmp_path)) as client:
+        sent = [asyncio.create_task(client.post("/v1/avatars", content=slow())) for _ in range(MOST_COMING)]
+        async with asyncio.timeout(5):
+            while begun < MOST_COMING:
+                await asyncio.sleep(0.01)
+        one_more = await client.post("/v1/avatars", content=slow())
+        assert (one_more.status_code, one_more.json()["error"], begun) == (429, "busy", MOST_COMING)
+        arrive.set()
+        assert {answer.status_code for answer in await asyncio.gather(*sent)} <= {201, 429}
+        assert (await client.post("/v1/avatars", content=slow())).status_code == 201
 
 
 async def test_uploads_can_be_switched_off_and_want_the_token(tmp_path: Path) -> None:
