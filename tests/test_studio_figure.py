@@ -13,20 +13,16 @@ pytest.importorskip("moderngl", reason="the studio needs the train extra: pip in
 if not os.environ.get("VISAVIS_MAKEHUMAN"):
     pytest.skip("VISAVIS_MAKEHUMAN does not name MakeHuman's data folder", allow_module_level=True)
 
-from engines.atlas import GLOBE_SKIN
 from engines.avatar import AVATARS
 from engines.expression import EXPRESSION_NAMES
-from engines.flow import HIDDEN, WHOLE, view_source
 from engines.head_mesh import HeadMesh, Part, bone_transforms
 from engines.keypoints import KEYPOINT_NAMES
-from engines.media import FRAME_SIZE, Motion
 from engines.raster import Window, rasterize
 from training.studio.assets import Assets
 from training.studio.camera import backdrop
 from training.studio.cast import HELD_OUT, SHIPPED
 from training.studio.crowd import passer_by
 from training.studio.figure import Wardrobe
-from training.studio.globe import make_globe
 from training.studio.head_export import head_mesh
 from training.studio.labels import keypoints, masks
 from training.studio.rasterizer import Rasterizer
@@ -111,33 +107,6 @@ def test_pictures_are_repeatable_and_differ_between_motions(scene: Scene) -> Non
     np.testing.assert_array_equal(neutral, scene.shoot(states()["neutral"]))
     mouth = np.abs(wide.astype(int) - neutral)[70:100, 48:80].mean()
     assert mouth > 3 * np.abs(wide.astype(int) - neutral)[:30].mean() and mouth > 4
-
-
-def test_the_globe_is_the_head_as_the_portrait_shows_it_and_what_that_hides(scene: Scene) -> None:
-    scene = Scene(scene.figure.wardrobe, Rasterizer(FRAME_SIZE, supersampling=1), SHIPPED[1])
-    mesh, portrait = head_mesh(scene.figure), scene.shoot(Motion())
-    globe = make_globe(scene, mesh)
-    view = view_source(scene.camera.project(mesh.pose(Motion())), mesh.triangles, mesh.parts, FRAME_SIZE)
-    unrolled = globe.unrolled(mesh, view)
-    shown = (unrolled.shelf == GLOBE_SKIN) & (view.sight == WHOLE).all(0)
-    here, there = (
-        picture[tuple(pixels[mesh.triangles[shown], :2].mean(1).round().astype(int).T[::-1])].astype(int)
-        for picture, pixels in ((portrait, view.pixels), (globe.skin, unrolled.pixels))
-    )
-    assert shown.sum() > 1500 and np.abs(here - there).mean() < 8
-    hidden = (unrolled.shelf == GLOBE_SKIN) & (view.sight == HIDDEN).all(0)
-    places = unrolled.pixels[mesh.triangles[hidden]].mean(1).round().astype(int)
-    cheeks = globe.skin[tuple(places[np.abs(places[:, 1] - 300) < 50].T[::-1])]
-    assert len(cheeks) > 50 and (cheeks[:, 0] >= cheeks[:, 2]).mean() > 0.95, "it goes on as skin, not as wall"
-    assert 0.1 < globe.strands.mean() < 0.6
-
-
-def test_whoever_was_shot_from_elsewhere_looks_as_before(scene: Scene) -> None:
-    before = scene.shoot(Motion())
-    dressed, bare = scene.shot(scene.camera)
-    np.testing.assert_array_equal(dressed, before)
-    np.testing.assert_array_equal(scene.shoot(Motion()), before)
-    assert (np.abs(bare.astype(int) - dressed).max(2) > 20).mean() > 0.1
 
 
 def test_every_recipe_names_what_exists() -> None:
