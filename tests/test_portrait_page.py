@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from engines.avatar import AVATARS, list_avatars
-from tests.browser import CHROMIUM, HOUSE, Server, serving, start_call, wait_for_event
+from tests.browser import CHROMIUM, HOUSE, Server, serving, start_call, wait_for, wait_for_event
 
 pytestmark = [
     pytest.mark.browser,
@@ -66,6 +66,24 @@ def test_who_is_deleted_does_not_go_on_talking(page: Page) -> None:
     page.get_by_role("button", name="Delete").click()
     wait_for_event(page, type="avatar", id=list_avatars()[0])
     expect(page.get_by_role("radio", name="Guest")).to_have_count(0)
+
+
+def test_it_is_said_when_somebody_cannot_be_deleted(page: Page) -> None:
+    upload(page, PHOTO, "Stay")
+    page.get_by_role("button", name="Looks right").click(timeout=FITTED_MS)
+    said: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", answer)
+    page.route("**/v1/avatars/stay-*", lambda route: route.fulfill(status=409, json={"message": "It is needed."}))
+    page.get_by_role("button", name="Delete").click()
+    wait_for(page, lambda: "It is needed." in said, "nothing was said")
+    page.unroute_all()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("radio", name="Stay")).to_have_count(0)
 
 
 def test_what_is_not_wanted_is_not_kept(page: Page) -> None:

@@ -90,7 +90,8 @@ export class Portrait {
     const remove = html("button", { className: "link", textContent: "Delete" });
     remove.onclick = async () => {
       if (!confirm(`Delete ${avatar.name} for good?`)) return;
-      await fetch(`/v1/avatars/${avatar.id}`, { method: "DELETE", headers: this.#headers() });
+      const response = await fetch(`/v1/avatars/${avatar.id}`, { method: "DELETE", headers: this.#headers() }).catch(() => null);
+      if (!response?.ok) alert((await response?.json().catch(() => null))?.message ?? "The server does not answer.");
       this.#changed(null);
     };
     return avatar.moves ? [remove] : [adjust, remove];
