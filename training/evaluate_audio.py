@@ -323,7 +323,7 @@ LIMITS: Final = (
     "The teacher defines what is right; nothing here compares with video or recordings of people. Voices are "
     "synthetic: expect somewhat less on real ones. n is sometimes taken for m (some five times as often where the "
     "voice never trained, and most often by far after front vowels), and the t, k and v of some voices for a closure: "
-    "ked, an unseen voice of diphones, has a false closure every other second. Noise at 10 dB hides f and v "
+    "ked, an unseen voice of diphones, has more than one false closure in two seconds. Noise at 10 dB hides f and v "
     "(mouthRollLower) and makes false closures of k, t, f and v. Babble as loud as -30 dBFS stirs the lips a little. A "
     "voice of its own in the background moves them like any other; far below -53 dBFS, the quietest that was tried, a "
     "voice may not move them at all. Laughing and singing never trained."
