@@ -234,10 +234,10 @@ share of the truth's. Every head has its globe.
         "Limits": """
 All that it has seen is CGI from one generator under studio light. Beyond 15 degrees of turn, skin and hair that the
 portrait of somebody without a globe hid, a photo's, are smooth. A globe is lit as the head at rest. Hair whose mesh has
-holes shows patches of what is below it: short fringes have dark ticks when the head is thrown back. Eyes that look down
-lose the sharpness of their highlight. Where a broad smile folds the cheek, skin is smoother than it should be, or
-faintly blotched. Shut lids of people it never saw are drawn with the lashes and shadow of those it did; photos get lids
-and eyes of their own (`engines.retouch`).""",
+holes shows patches of what is below it, and a fold of an ear that no camera reached may take the hair's colour. Eyes
+that look down lose the sharpness of their highlight. Where a broad smile folds the cheek, skin is smoother than it
+should be, or faintly blotched. Shut lids of people it never saw are drawn with the lashes and shadow of those it did;
+photos get lids and eyes of their own (`engines.retouch`).""",
     }
     model_card.write(path, "Compact renderer", sections)
 

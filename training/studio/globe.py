@@ -25,9 +25,9 @@ RIM: Final = 2
 """Pixels at the edge of what a shot shows that do not count."""
 BARE: Final = 3e-3
 """How little a shot without hair and garment counts beside one with them, which shows skin as it looks."""
-SHADE: Final = 0.75
+SHADE: Final = 0.95
 """How dark what lies under the hair is beside it: nobody sees scalp there, but more hair."""
-DARK: Final = 110
+DARK: Final = 170
 """Level below which skin beside that lies there, too."""
 DARKER: Final = 10
 """Levels by which a strand is darker than skin on which light falls."""
