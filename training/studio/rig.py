@@ -56,18 +56,18 @@ def _sided() -> dict[str, Recipe]:
                 {f"{side}CheekUp": 0.5},
                 own,
             ),
-            f"mouthFrown{side}": Recipe({"mouth-depression": 0.5}, {f"Mouth{side}PullDown": 0.4}, own),
+            f"mouthFrown{side}": Recipe({"mouth-depression": 0.85}, {f"Mouth{side}PullDown": 0.68}, own),
             f"mouthDimple{side}": Recipe({"mouth-retraction": 0.3}, {f"Mouth{side}PullSide": 0.3}, own),
             f"mouthStretch{side}": Recipe(
                 {"mouth-retraction": 0.5, "mouth-part-later": 0.12, "mouth-upward-retraction": 0.1}, side=own
             ),
-            f"mouthPress{side}": Recipe({"mouth-compression": 0.5, "mouth-parling": -0.1}, side=own),
+            f"mouthPress{side}": Recipe({"mouth-compression": 0.7, "mouth-parling": -0.14}, side=own),
             f"mouthLowerDown{side}": Recipe(part, side=own, lip="lower"),
             f"mouthUpperUp{side}": Recipe(part, side=own, lip="upper"),
-            f"browDown{side}": Recipe({f"{brow}-down": 0.8}),
-            f"browOuterUp{side}": Recipe({f"{brow}-extern-up": 0.7, f"{brow}-up": 0.2}),
+            f"browDown{side}": Recipe({f"{brow}-down": 1.15}),
+            f"browOuterUp{side}": Recipe({f"{brow}-extern-up": 0.8, f"{brow}-up": 0.24}),
             f"cheekSquint{side}": Recipe({f"{eye}-slit": 0.25}, {f"{side}CheekUp": 0.8}),
-            f"noseSneer{side}": Recipe({f"nose-{own}-elevation": 0.7}, {"NoseWrinkler": 0.4}, own),
+            f"noseSneer{side}": Recipe({f"nose-{own}-elevation": 1.2}, {"NoseWrinkler": 0.7}, own),
         }
     return recipes
 
@@ -89,9 +89,9 @@ RECIPES: dict[str, Recipe] = _sided() | {
         {"lowerLipBackward": 0.9, "lowerLipUp": 0.30, "UpperLipUp": 0.22},
     ),
     "mouthRollUpper": Recipe(poses={"UpperLipBackward": 0.8}),
-    "mouthShrugLower": Recipe({"mouth-elevation": 0.4}, {"lowerLipUp": 0.2}),
+    "mouthShrugLower": Recipe({"mouth-elevation": 0.65}, {"lowerLipUp": 0.32}),
     "mouthShrugUpper": Recipe(poses={"UpperLipUp": 0.4}),
-    "browInnerUp": Recipe({"eyebrows-left-inner-up": 0.7, "eyebrows-right-inner-up": 0.7}),
+    "browInnerUp": Recipe({"eyebrows-left-inner-up": 1.3, "eyebrows-right-inner-up": 1.3}),
     "cheekPuff": Recipe(poses={"CheeksPump": 0.7}),
     "tongueOut": Recipe({"mouth-parling": 0.3}, {"TongueOut": 0.8}),
     "tongueUp": Recipe(poses={"TonguePointUp": 0.35, "TongueOut": 0.22, "JawDrop": 0.13}),
