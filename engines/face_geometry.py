@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from engines.atlas import Atlas, make_atlas
 from engines.expression import FloatArray
-from engines.flow import Flow, SourceView, flow_to_source, view_source
+from engines.flow import Flow, flow_to_source
 from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
 from engines.raster import Raster, Window, barycentric
+from engines.source_view import SourceView, view_source
 
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the networks see and paint of the whole picture."""

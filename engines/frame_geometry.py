@@ -7,11 +7,14 @@ from typing import Any, Final
 import numba
 import numpy as np
 
+from engines.coarse_flow import EXTENSION_SIZE
 from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
-from engines.flow import DEPTH_TOLERANCE, EXTENSION_SIZE, HIDDEN, PARTLY, WHERE, WHOLE, Flow, flow_to_source, glimpse
+from engines.flow import Flow, flow_to_source
 from engines.media import FRAME_SIZE
+from engines.place import WHERE
 from engines.raster import Raster, Window
+from engines.source_view import DEPTH_TOLERANCE, HIDDEN, PARTLY, WHOLE, glimpse
 
 STILL: Final = 0.1
 """Pixels by which a vertex may move and still count as where it was."""

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from engines.atlas import GLOBE_SKIN, GLOBE_WORN
 from engines.expression import FloatArray
-from engines.flow import HIDDEN, STRAND, SourceView, Unrolled, view_source
+from engines.flow import STRAND
 from engines.head_mesh import HeadMesh, Part
 from engines.media import FRAME_SIZE, Motion
 from engines.raster import Window
+from engines.source_view import HIDDEN, SourceView, Unrolled, view_source
 
 FILES: Final = ("globe_skin.jpg", "globe_worn.jpg", "globe_strands.png")
 CENTRE: Final = np.array([0.0, -0.35, -0.95], np.float32)

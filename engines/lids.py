@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.face_geometry import FaceGeometry
-from engines.flow import place_row
+from engines.place import place_row
 
 STRETCHED, TAUT = 0.6, 0.35
 """Rows of the source per row of the picture below which a lid begins to be smoothed, and below which it all is."""

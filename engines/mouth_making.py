@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
-from engines.flow import HIDDEN, view_source
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import INNER_LIPS, KEYPOINT_NAMES, LIPS
 from engines.media import FRAME_SIZE
 from engines.mouth_paint import MouthPaint
 from engines.pictures import LUMA
 from engines.raster import Window, rasterize
+from engines.source_view import HIDDEN, view_source
 
 WARMTH: Final = np.array([1.0, 0.99, 0.96], np.float32)
 """Teeth are hardly yellower than what a picture shows of the white of the eye."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry
-from engines.flow import place_row
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import LIPS
+from engines.place import place_row
 
 TOOTH, TONGUE = (0.84, 0.83, 0.84), (0.93, 0.50, 0.50)
 """Colour of teeth and tongue in the unlit interior of every pack."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.clip import Clip, Reel, turning
+from engines.coarse_flow import EXTENSION_SIZE
 from engines.expression import FloatArray
-from engines.flow import EXTENSION_SIZE
 from engines.landmarks import Crop
 from engines.media import FRAME_SIZE
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from engines.drawing import Painting
 from engines.expression import FloatArray
-from engines.flow import Flow, place_column, place_row
+from engines.flow import Flow
 from engines.frame_geometry import CELL
 from engines.media import FRAME_SIZE
+from engines.place import place_column, place_row
 
 STAYS, MOVES = 0.15, 0.75
 """Pixels by which a place may move and still be the frame's own, and from which on it is all the painter's."""

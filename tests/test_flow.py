@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 
 from engines import atlas
 from engines.expression import FloatArray
-from engines.flow import GRAZING, HIDDEN, PARTLY, WHOLE, Flow, Unrolled, _find_ways, flow_to_source, view_source
+from engines.flow import GRAZING, Flow, _find_ways, flow_to_source
 from engines.head_mesh import Part
 from engines.raster import Window, rasterize
+from engines.source_view import HIDDEN, PARTLY, WHOLE, Unrolled, view_source
 
 Triangles = NDArray[np.int32]
 Parts = NDArray[np.uint8]

@@ -6,11 +6,12 @@ import pytest
 from engines.avatar import list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, rest_expression
 from engines.face_geometry import face_geometry
-from engines.flow import flow_to_source, glimpse
+from engines.flow import flow_to_source
 from engines.frame_geometry import FrameGeometry
 from engines.head_mesh import Part
 from engines.media import Motion
 from engines.raster import Window
+from engines.source_view import glimpse
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ if not os.environ.get("VISAVIS_MAKEHUMAN"):
     pytest.skip("VISAVIS_MAKEHUMAN does not name MakeHuman's data folder", allow_module_level=True)
 
 from engines.atlas import GLOBE_SKIN
-from engines.flow import HIDDEN, WHOLE, view_source
 from engines.media import FRAME_SIZE, Motion
+from engines.source_view import HIDDEN, WHOLE, view_source
 from training.studio.assets import Assets
 from training.studio.cast import SHIPPED
 from training.studio.figure import Wardrobe

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from engines.atlas import GLOBE_SKIN
 from engines.avatar import AVATARS, list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, FloatArray, rest_expression
-from engines.flow import HIDDEN, WHOLE
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import INNER_LIPS, KEYPOINT_NAMES, LIDS, LIPS, MIRROR, MOUTH
 from engines.media import HeadPose, Motion
 from engines.raster import Window, rasterize
+from engines.source_view import HIDDEN, WHOLE
 
 NAMES = list_avatars()
 

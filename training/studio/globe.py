@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from engines.atlas import fill, widen
 from engines.expression import FloatArray
-from engines.flow import DEPTH_TOLERANCE
 from engines.globe import Globe, outwards, unroll
 from engines.head_mesh import Camera, HeadMesh, Part, rotation
 from engines.media import FRAME_SIZE, Motion
 from engines.raster import Window, rasterize
+from engines.source_view import DEPTH_TOLERANCE
 from training.studio.scene import Scene
 
 Picture = NDArray[np.uint8]
