@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.backend import Tensors
 
 Precision = Literal["f32", "bf16"]
+Names = tuple[str, ...]
 FOR_CPU: Final = ".cpu.onnx"
 """Ending of files for this backend alone."""
 
@@ -20,9 +21,9 @@ class OpenVinoNetwork:
     """One infer request of a compiled model. Its tensors stay where they are: to bind others in every run takes as long
     as a small network."""
 
-    def __init__(self, model: openvino.CompiledModel, outputs: tuple[str, ...]) -> None:
+    def __init__(self, model: openvino.CompiledModel, inputs: Names, outputs: Names) -> None:
         self._request = model.create_infer_request()
-        self._inputs = {port.get_any_name(): self._bind(port) for port in model.inputs}
+        self._inputs = {name: self._bind(port) for name, port in zip(inputs, model.inputs, strict=True)}
         self._outputs = {name: self._bind(port) for name, port in zip(outputs, model.outputs, strict=True)}
 
     def _bind(self, port: openvino.ConstOutput) -> NDArray[Any]:
@@ -58,7 +59,7 @@ class OpenVinoBackend:
             precision = "bf16" if native else "f32"
         self.precision: Precision = precision
         self._threads = threads
-        self._models: dict[tuple[Path, Precision], tuple[openvino.CompiledModel, tuple[str, ...]]] = {}
+        self._models: dict[tuple[Path, Precision], tuple[openvino.CompiledModel, Names, Names]] = {}
         self._lock = threading.Lock()
 
     def load(self, path: Path, precision: Precision | None = None) -> OpenVinoNetwork:
@@ -73,8 +74,10 @@ class OpenVinoBackend:
         with self._lock:
             if key not in self._models:
                 model = self._core.read_model(path)
-                # Compiling may add a name of its own to an output, and then nobody knows which one is found first.
-                outputs = tuple(port.get_any_name() for port in model.outputs)
+                # Compiling may give a port a name of its own beside, and then nobody knows which one is found first.
+                inputs, outputs = (
+                    tuple(port.get_any_name() for port in ports) for ports in (model.inputs, model.outputs)
+                )
                 compiled = self._core.compile_model(
                     model,
                     "CPU",
@@ -86,5 +89,5 @@ class OpenVinoBackend:
                         "ENABLE_CPU_PINNING": False,
                     },
                 )
-                self._models[key] = compiled, outputs
+                self._models[key] = compiled, inputs, outputs
         return OpenVinoNetwork(*self._models[key])
