@@ -57,7 +57,8 @@ class Avatar:
         digest = hashlib.sha256(self.picture.tobytes())
         digest.update(self.geometry.points.tobytes())
         if self.geometry.globe is not None:
-            digest.update(self.geometry.globe.skin.tobytes())
+            for picture in (self.geometry.globe.skin, self.geometry.globe.worn, self.geometry.globe.strands):
+                digest.update(picture.tobytes())
         return digest.hexdigest()
 
 

@@ -16,7 +16,7 @@ from engines import atlas
 from engines.coarse_flow import EXTENSION_SIZE, coarse_flow, gather
 from engines.expression import FloatArray
 from engines.head_mesh import Part
-from engines.place import MASK, NOWHERE, SHELF, place_column, place_row, to_place
+from engines.place import NOWHERE, SHELF, nearest_pixel, place_column, place_row, to_place
 from engines.raster import Raster, Window, barycentric, rasterize
 from engines.source_view import DEPTH_TOLERANCE, MIXED, PICTURE, SEEN, WORN, SourceView
 
@@ -127,7 +127,7 @@ def _follow(
 @numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
 def _settled(at: Any, mark: Any, deep: Any, foreign: Any, source_depth: Any) -> Any:
     """What is noted of a place, `deep` in the source, on a triangle that the source saw in part."""
-    row, column = np.uintp(((at >> 14 & MASK) + 16) >> 5), np.uintp(((at & MASK) + 16) >> 5)
+    row, column = nearest_pixel(at)
     grazed, drawn = mark & np.uint32(SEEN), mark & np.uint32(3 << SHELF)
     hidden = foreign[row, column] == np.uint8(1 if drawn == WORN else 2)
     if not hidden and deep - np.float32(DEPTH_TOLERANCE) < source_depth[1 if grazed else 0, row, column]:
@@ -160,7 +160,7 @@ def _look_around(
                 continue
             if seen[y, x]:
                 at = place[y, x]
-                row, column = np.uintp(place_row(at) + 16 >> 5), np.uintp(place_column(at) + 16 >> 5)
+                row, column = nearest_pixel(at)
                 if shelf[t] != atlas.GLOBE_SKIN or strands[row, column] == 0 or _is_worn(nearest, parts, y, x):
                     continue
             a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -205,9 +205,9 @@ def _extend(
             if row < 0:
                 continue
             at = place[np.uintp(row), np.uintp(column)]
-            dx = np.float32(at & MASK) * part - np.float32(column)
-            dy = np.float32((at >> 14) & MASK) * part - np.float32(row)
-            source_row, source_column = np.uintp(((at >> 14 & MASK) + 16) >> 5), np.uintp(((at & MASK) + 16) >> 5)
+            dx = np.float32(place_column(at)) * part - np.float32(column)
+            dy = np.float32(place_row(at)) * part - np.float32(row)
+            source_row, source_column = nearest_pixel(at)
             at = to_place(np.float32(x) + dx, np.float32(y) + dy, last)
             if inner[source_row, source_column]:  # the outline is a new one
                 cover[y, x] = _soften(soft[y, x])

@@ -19,8 +19,8 @@ _SIZED_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers that carry the picture's size."""
 
 
-class BadPicture(ValueError):
-    """The bytes are not a picture that is read here: `code` for programs, the message for people."""
+class Refusal(ValueError):
+    """What somebody sent is refused: `code` for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)  # both, so that it can pass from process to process
@@ -28,6 +28,10 @@ class BadPicture(ValueError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class BadPicture(Refusal):
+    """The bytes are not a picture that is read here."""
 
 
 def read_picture(data: bytes) -> NDArray[np.uint8]:

@@ -33,3 +33,9 @@ def place_column(place: Any) -> Any:
 def place_row(place: Any) -> Any:
     """The same from the top."""
     return np.int64(place >> 14 & MASK)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def nearest_pixel(place: Any) -> Any:
+    """Row and column of the source's pixel that is nearest to a place."""
+    return np.uintp((place_row(place) + 16) >> 5), np.uintp((place_column(place) + 16) >> 5)

@@ -22,6 +22,7 @@ from engines.keypoints import KEYPOINT_NAMES
 from engines.landmarks import TRACKED, Crop, Face, LandmarkFinder
 from engines.lips import settle_lips
 from engines.media import FRAME_SIZE
+from engines.pictures import Refusal
 from engines.silhouette import dressed
 
 SMALLEST_FACE, SMALL_FACE = 100.0, 200.0
@@ -45,15 +46,8 @@ DRAGGED: Final = 0.25
 _ROW: Final = {KEYPOINT_NAMES[index]: row for row, index in enumerate(TRACKED)}
 
 
-class NoPortrait(ValueError):
-    """The picture cannot become an avatar: `code` for programs, the message for people."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)  # both, so that it can pass from process to process
-        self.code = code
-
-    def __str__(self) -> str:
-        return str(self.args[1])
+class NoPortrait(Refusal):
+    """The picture cannot become an avatar."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The studio on the real assets: set VISAVIS_MAKEHUMAN to MakeHuman's data folder to run these."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,17 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy", reason="the studio needs the train extra: pip install visavis[train]")
-pytest.importorskip("moderngl", reason="the studio needs the train extra: pip install visavis[train]")
-if not os.environ.get("VISAVIS_MAKEHUMAN"):
-    pytest.skip("VISAVIS_MAKEHUMAN does not name MakeHuman's data folder", allow_module_level=True)
-
 from engines.avatar import AVATARS
 from engines.expression import EXPRESSION_NAMES
 from engines.head_mesh import HeadMesh, Part, bone_transforms
 from engines.keypoints import KEYPOINT_NAMES
 from engines.raster import Window, rasterize
-from training.studio.assets import Assets
+from tests.makehuman import ASSETS
 from training.studio.camera import backdrop
 from training.studio.cast import HELD_OUT, SHIPPED
 from training.studio.crowd import passer_by
@@ -33,7 +27,7 @@ from training.studio.scene import Scene
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    wardrobe = Wardrobe(Assets(Path(os.environ["VISAVIS_MAKEHUMAN"])))
+    wardrobe = Wardrobe(ASSETS)
     return Scene(wardrobe, Rasterizer(128, supersampling=1), SHIPPED[0])
 
 
@@ -110,21 +104,19 @@ def test_pictures_are_repeatable_and_differ_between_motions(scene: Scene) -> Non
 
 
 def test_every_recipe_names_what_exists() -> None:
-    assets = Assets(Path(os.environ["VISAVIS_MAKEHUMAN"]))
     assert set(RECIPES) <= set(EXPRESSION_NAMES)
     missing = set(EXPRESSION_NAMES) - set(RECIPES)
     assert missing == {f"eyeLook{way}{side}" for way in ("In", "Out") for side in ("Left", "Right")}
     for recipe in RECIPES.values():
-        assert set(recipe.poses) <= set(assets.face_poses)
+        assert set(recipe.poses) <= set(ASSETS.face_poses)
         for target in recipe.targets:
-            assert assets.has_target(f"expression/units/caucasian/{target}")
+            assert ASSETS.has_target(f"expression/units/caucasian/{target}")
 
 
 def test_every_slider_and_picture_of_the_cast_exists() -> None:
-    assets = Assets(Path(os.environ["VISAVIS_MAKEHUMAN"]))
     for identity in (*SHIPPED, *HELD_OUT, *(passer_by(number) for number in range(100))):
         for slider in identity.sliders:
             name, negative, positive = slider.split("|")
-            assert assets.has_target(f"{name}-{negative}") and assets.has_target(f"{name}-{positive}"), slider
-        assert (assets.root / "skins" / "textures" / f"{identity.skin}.jpg").is_file()
-        assert (assets.root / "hair" / identity.hair).is_dir() and (assets.root / "clothes" / identity.garment).is_dir()
+            assert ASSETS.has_target(f"{name}-{negative}") and ASSETS.has_target(f"{name}-{positive}"), slider
+        assert (ASSETS.root / "skins" / "textures" / f"{identity.skin}.jpg").is_file()
+        assert (ASSETS.root / "hair" / identity.hair).is_dir() and (ASSETS.root / "clothes" / identity.garment).is_dir()

@@ -1,20 +1,12 @@
 """Walks around a head of the studio: set VISAVIS_MAKEHUMAN to MakeHuman's data folder to take them."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-pytest.importorskip("scipy", reason="the studio needs the train extra: pip install visavis[train]")
-pytest.importorskip("moderngl", reason="the studio needs the train extra: pip install visavis[train]")
-if not os.environ.get("VISAVIS_MAKEHUMAN"):
-    pytest.skip("VISAVIS_MAKEHUMAN does not name MakeHuman's data folder", allow_module_level=True)
 
 from engines.atlas import GLOBE_SKIN
 from engines.media import FRAME_SIZE, Motion
 from engines.source_view import HIDDEN, WHOLE, view_source
-from training.studio.assets import Assets
+from tests.makehuman import ASSETS
 from training.studio.cast import SHIPPED
 from training.studio.figure import Wardrobe
 from training.studio.globe import make_globe
@@ -25,7 +17,7 @@ from training.studio.scene import Scene
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    wardrobe = Wardrobe(Assets(Path(os.environ["VISAVIS_MAKEHUMAN"])))
+    wardrobe = Wardrobe(ASSETS)
     return Scene(wardrobe, Rasterizer(FRAME_SIZE, supersampling=1), SHIPPED[1])
 
 

@@ -216,7 +216,9 @@ those that ship, with more smiles than the others. The held-out heads, and the f
 every head, never train. Sources were also other frames of a head, JPEG and another light, with the mesh a pixel or two
 off and sometimes without its hair, as photos come; who does not ship came in a mirror every second time; turned heads
 and open mouths were drawn more often. At last somebody walked around 35 of the heads, among them all that ship: what
-their sources hide was looked up on their globes (`engines.globe`).""",
+their sources hide was looked up on their globes (`engines.globe`). Brows, nose and the mouth's corners went less far in
+these frames than they do now: the rig was strengthened afterwards, and what is judged below is drawn with the new
+one.""",
         "Training": f"""
 `python -m training.fit_renderer`, no critic, three times, each beginning (`--init`) from the one before; what is
 exported is the running average of the weights. First 12 600 steps on 1888 frames of 184 heads, of a network that knew

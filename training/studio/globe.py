@@ -17,8 +17,8 @@ from training.studio.scene import Scene
 
 Picture = NDArray[np.uint8]
 
-WALK: Final = ((0, 0), (0, 50), (0, -50), (35, 0), (-35, 0))
-"""Where the camera stands: degrees below the portrait's, and to the side."""
+WALK: Final = ((0, 50), (0, -50), (35, 0), (-35, 0))
+"""Where else the camera stands: degrees below the portrait's, and to the side."""
 FEATHER: Final = 12
 """Pixels of the globe over which one shot passes into another."""
 RIM: Final = 2
@@ -55,7 +55,7 @@ def make_globe(scene: Scene, mesh: HeadMesh) -> Globe:
 def _walk(first: Camera) -> list[Camera]:
     """The portrait's camera, and others as far away."""
     away, walk = np.subtract(first.eye, first.at), [first]
-    for below, aside in WALK[1:]:
+    for below, aside in WALK:
         turned = rotation(0.0, float(np.radians(aside)), 0.0) @ rotation(float(np.radians(below)), 0.0, 0.0) @ away
         x, y, z = (turned + first.at).tolist()
         walk.append(Camera((x, y, z), first.at, first.fov_degrees))
