@@ -53,6 +53,8 @@ EVALUATION_VOICES: Final = {
     "french": "espeak:fr",
 }
 """Held-out sets: an unseen statistical voice, two unseen diphone voices, an unseen language."""
+TURN: Final = 6
+"""Sentences, about 20 s, that one person says in one place: long enough to learn how they say things."""
 _ODD_VARIANTS: Final = (
     "whisper", "Demonic", "UniRobot", "anikaRobot", "robosoft", "fast", "AnxiousAndy", "Tweaky", "Mr",
     "Half-LifeAnnouncementSystem",
@@ -109,24 +111,26 @@ def joined(parts: list[Speech]) -> Speech:
     )
 
 
-def taught(rng: np.random.Generator, utterance: Utterance, *, clean: bool) -> Speech:
-    """An utterance after a pause of 0.05 to 1.2 s, with its lips; not `clean`: from another throat, room and line."""
-    if not clean:
+def taught(rng: np.random.Generator, utterance: Utterance, person: int | None) -> Speech:
+    """An utterance after a pause of 0.05 to 1.2 s, with its lips, as it is or from the throat, the room and the line of
+    a `person`, known by number."""
+    if person is not None:
         utterance = _paced(rng, utterance)
-    size = np.exp(rng.uniform(-0.13, 0.13)) if not clean and rng.random() < 0.6 else 1.0
+    their = np.random.default_rng(person)  # draws the same for whatever a person says
+    size = np.exp(their.uniform(-0.13, 0.13)) if person is not None and their.random() < 0.6 else 1.0
     voice = augment.resampled(utterance.samples, utterance.rate * size)
     stretch = len(voice) / SPEECH_RATE / (len(utterance.samples) / utterance.rate)
     pause = rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.2)
     before = round(pause * FRAME_RATE) * FRAME_SAMPLES
-    if not clean and rng.random() < 0.8:
-        voice = throat.revoiced(rng, voice, throat.warp(rng), throat.breathiness(rng))
+    if person is not None and their.random() < 0.8:
+        voice = throat.revoiced(rng, voice, throat.warp(their), throat.breathiness(their))
     voice = voice * (augment.SPEECH_LEVEL / (np.sqrt((voice**2).mean()) + 1e-6))
     samples = np.pad(voice, (before, -len(voice) % FRAME_SAMPLES)).astype(np.float32)
-    if not clean:
+    if person is not None:
         if pause > 0.4 and rng.random() < 0.4:
             sound = beds.breath(rng)[: before - 800]
             samples[: len(sound)] += sound * augment.SPEECH_LEVEL * 10 ** (-rng.uniform(8, 32) / 20)
-        samples = _through_the_air(rng, samples)
+        samples = _through_the_air(their, samples)
     seconds = len(samples) / SPEECH_RATE
     phones = [phone.moved(before / SPEECH_RATE, stretch) for phone in utterance.phones]
     phones = [Phone(SILENCE, 0.0, phones[0].start), *phones, Phone(SILENCE, phones[-1].end, seconds)]
@@ -162,11 +166,13 @@ def _through_the_air(rng: np.random.Generator, samples: FloatArray) -> FloatArra
     return samples
 
 
-def _manner(rng: np.random.Generator) -> Manner:
-    tempo = rng.uniform(0.75, 1.3)
+def _manners(rng: np.random.Generator, count: int) -> list[Manner]:
+    """How somebody speaks so many sentences."""
+    tempo, pitch, liveliness = rng.uniform(0.75, 1.3), float(np.exp(rng.uniform(-0.35, 0.4))), rng.random()
+    tempi = [tempo * rng.uniform(0.92, 1.08) for _ in range(count)]
     if rng.random() < 0.2:
-        return Manner(tempo)
-    return Manner(tempo, float(np.exp(rng.uniform(-0.35, 0.4))), rng.random())
+        return [Manner(tempo) for tempo in tempi]
+    return [Manner(tempo, pitch * rng.uniform(0.94, 1.06), liveliness) for tempo in tempi]
 
 
 def _language(voice: str) -> str:
@@ -176,40 +182,46 @@ def _language(voice: str) -> str:
     return name.partition("+")[0] if engine == "espeak" else "en"
 
 
-def utterances(
+def turns(
     rng: np.random.Generator, source: str, texts: Texts, seconds: float, *, evaluation: bool
-) -> Iterator[Utterance]:
-    """At least this many seconds of speech from one source (a voice or `ESPEAK`), sentence after sentence."""
+) -> Iterator[list[Utterance]]:
+    """At least this many seconds of speech from one source (a voice or `ESPEAK`): what one person after another says,
+    `TURN` sentences at most, or one for evaluation."""
+    length = 1 if evaluation else TURN
     variants = [""] * 4
     if source == ESPEAK:
         names = synthesizers.espeak().variants()
         variants += [name for name in names if " " not in name and not name.startswith(_ODD_VARIANTS)]
     spoken, failures = 0.0, 0
     while spoken < seconds:
-        voice, count = source, 1
+        voice, people = source, 1
         if source == ESPEAK:
             variant = variants[rng.integers(len(variants))]
             voice = f"espeak:{LANGUAGES[rng.integers(len(LANGUAGES))]}" + (f"+{variant}" if variant else "")
         elif source.startswith("festival:"):  # starting festival is slow: many sentences at once
-            count = int((seconds - spoken) / 3.5) + 2
-        lines = [pick(rng, texts, _language(voice), evaluation=evaluation) for _ in range(count)]
-        manners = [Manner() if evaluation else _manner(rng) for _ in lines]
+            people = -(-(int((seconds - spoken) / 3.5) + 2) // length)
+        lines = [pick(rng, texts, _language(voice), evaluation=evaluation) for _ in range(people * length)]
+        manners = [Manner()] * len(lines) if evaluation else [m for _ in range(people) for m in _manners(rng, length)]
         try:
             results = synthesizers.say(voice, lines, manners)
         except synthesizers.SynthesisError:
             results = [None]
-        for utterance in results:
-            if utterance is None or len(utterance.samples) < utterance.rate // 4 or len(utterance.phones) < 4:
-                failures += 1
-                continue
-            spoken += len(utterance.samples) / utterance.rate
-            yield utterance
+        for start in range(0, len(results), length):
+            turn = [said for said in results[start : start + length] if said is not None and _is_speech(said)]
+            failures += not turn
+            spoken += sum(len(said.samples) / said.rate for said in turn)
+            if turn:
+                yield turn
         if failures > 200 and spoken == 0.0:
             raise synthesizers.SynthesisError(f"{source} fails on every sentence")
 
 
+def _is_speech(utterance: Utterance) -> bool:
+    return len(utterance.samples) >= utterance.rate // 4 and len(utterance.phones) >= 4
+
+
 def generate(seed: int, texts: Texts, seconds: float, shares: dict[str, float], *, evaluation: bool) -> Speech:
-    """Speech by these voices (shares of the seconds), shuffled. The same seed gives the same speech.
+    """Speech by these voices (shares of the seconds), their turns shuffled. The same seed gives the same speech.
 
     Voices that are not installed are left out with a warning. For evaluation: held-out texts, voices as they are.
     """
@@ -218,10 +230,11 @@ def generate(seed: int, texts: Texts, seconds: float, shares: dict[str, float], 
     if absent:
         warnings.warn(f"these voices are not installed and are left out: {', '.join(absent)}", stacklevel=2)
     parts = [
-        taught(rng, utterance, clean=evaluation)
+        joined([taught(rng, utterance, person) for utterance in turn])
         for source, share in shares.items()
         if source not in absent
-        for utterance in utterances(rng, source, texts, share * seconds, evaluation=evaluation)
+        for turn in turns(rng, source, texts, share * seconds, evaluation=evaluation)
+        for person in [None if evaluation else int(rng.integers(2**31))]
     ]
     return joined([parts[index] for index in rng.permutation(len(parts))])
 
