@@ -7,9 +7,9 @@ lies farther away moves less and less.
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.place import MASK
 from engines.raster import Window
@@ -32,7 +32,7 @@ def coarse_flow(window: Window, cell: int, moved: FloatArray) -> FloatArray:
     return np.asarray(_push_pull(weighted) * fade / np.float32(window.scale), np.float32)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def gather(y: int, nearest: Any, place: Any, seen: Any, moved: Any) -> None:
     """Add up, per cell of a row of them, how far every second covered pixel of row `y` moved; what was not seen counts
     little."""
@@ -49,7 +49,7 @@ def gather(y: int, nearest: Any, place: Any, seen: Any, moved: Any) -> None:
         into[0], into[1], into[2] = into[0] + across, into[1] + down, into[2] + total
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _push_pull(weighted: Any) -> Any:
     """Fill (N, N, 2 + weight) of weighted values, N a power of 2, by its own pyramid: (N, N, 2). A weight of 0.25 or
     more needs no help from the coarser cells."""

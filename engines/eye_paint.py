@@ -6,10 +6,10 @@ The painter has learnt eyes from drawn people, and redraws those of a photo as t
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_SIZE, FloatArray
 from engines.face_geometry import FaceGeometry, SourceGeometry
 from engines.head_mesh import HeadMesh, Part
@@ -132,7 +132,7 @@ def _smooth(share: FloatArray) -> FloatArray:
     return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _lay(
     warped: Any, nearest: Any, left: int, top: int, pixels: Any, triangles: Any, kinds: Any, source: Any, shut: Any,
     eyeballs: Any, light: Any, lids: Any, paint_left: int, paint_top: int, shares: Any, away: Any, middle: int,
@@ -167,7 +167,7 @@ def _lay(
                 drawn[y, x, c] += (value - drawn[y, x, c]) * share
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def _look_up(picture: Any, channel: int, x: Any, y: Any) -> Any:
     """A channel of `picture` at a place, bilinearly."""
     u = min(max(x, np.float32(0)), np.float32(picture.shape[1] - 1.001))
@@ -179,7 +179,7 @@ def _look_up(picture: Any, channel: int, x: Any, y: Any) -> Any:
     return above * (1 - v) + below * v
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _finish(drawn: Any, eyeball: Any, lid: Any, hidden: Any, middle: int, out: Any) -> None:
     """Shade the eyeball under its lid, smooth its rim, and lay all into the picture with a soft seam."""
     height, width = eyeball.shape

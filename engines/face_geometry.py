@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.atlas import Atlas, make_atlas
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.flow import Flow, flow_to_source
 from engines.globe import Globe
@@ -132,7 +132,7 @@ def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: i
     return Window(half, left, top, width, height)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _mark_eyes(nearest: Any, parts: Any, seen: Any, maps: Any) -> None:
     """Mark in `maps` what the source camera saw, and the eyeballs."""
     for y in range(nearest.shape[0]):
@@ -153,7 +153,7 @@ def _mouth_maps(source: SourceGeometry, raster: Raster, seen: NDArray[np.uint8],
     return maps
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _draw_interior(
     nearest: Any, left: int, top: int, pixels: Any, triangles: Any, parts: Any, uv: Any, texture: Any, maps: Any
 ) -> None:

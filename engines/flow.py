@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import atlas
 from engines.coarse_flow import EXTENSION_SIZE, coarse_flow, gather
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.head_mesh import Part
 from engines.place import NOWHERE, SHELF, nearest_pixel, place_column, place_row, to_place
@@ -73,7 +73,7 @@ def flow_to_source(
     return raster, flow
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _find_ways(
     pixels: Any, triangles: Any, source: Any, marks: Any, grazing: Any, ways: Any, noted: Any
 ) -> None:  # fmt: skip
@@ -97,7 +97,7 @@ def _find_ways(
         noted[t] = marks[1 if narrow else 0, t]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _follow(
     nearest: Any, ways: Any, marks: Any, foreign: Any, source_depth: Any, soft: Any, place: Any, cover: Any, seen: Any,
     moved: Any,
@@ -124,7 +124,7 @@ def _follow(
             gather(y, nearest[y], place[y], seen[y], moved[y // cell])
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def _settled(at: Any, mark: Any, deep: Any, foreign: Any, source_depth: Any) -> Any:
     """What is noted of a place, `deep` in the source, on a triangle that the source saw in part."""
     row, column = nearest_pixel(at)
@@ -135,7 +135,7 @@ def _settled(at: Any, mark: Any, deep: Any, foreign: Any, source_depth: Any) -> 
     return drawn
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
     """Take out of every place whether it was seen, and how much of it covers the wall. All flat, so that the compiler
     takes many at once."""
@@ -147,7 +147,7 @@ def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
         cover[i] = 0 if at == np.uint32(NOWHERE) else 255 if shelf == atlas.PICTURE else _soften(soft[i])
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _look_around(
     nearest: Any, pixels: Any, triangles: Any, parts: Any, other: Any, shelf: Any, strands: Any, place: Any, seen: Any
 ) -> None:  # fmt: skip
@@ -171,7 +171,7 @@ def _look_around(
             seen[y, x] = 255
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _is_worn(nearest: Any, parts: Any, y: int, x: int) -> Any:
     """Whether hair or garment is near, as seen in eight directions."""
     for row in (y - STRAND, y, y + STRAND):
@@ -183,14 +183,14 @@ def _is_worn(nearest: Any, parts: Any, y: int, x: int) -> Any:
     return False
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _soften(soft: Any) -> Any:
     """How much the outline covers: a little more than the mesh, whose corners lie on the surface, between them below
     it."""
     return np.uint8(np.int32(min(np.float32(soft) * np.float32(1.2), np.float32(255))))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _extend(
     covered: Any, beside: Any, soft: Any, inner: Any, source_skin: Any, place: Any, cover: Any
 ) -> None:  # fmt: skip
@@ -219,7 +219,7 @@ def _extend(
                 place[y, x] = at | np.uint32(atlas.PICTURE << SHELF)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _rim(covered: Any, y: int, x: int) -> Any:
     """Row and column of the nearest pixel of the mesh above, below, to the left or to the right; -1 before a corner."""
     size = covered.shape[0]

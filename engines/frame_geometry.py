@@ -4,10 +4,10 @@ of the picture is drawn."""
 from collections.abc import Iterable
 from typing import Any, Final
 
-import numba
 import numpy as np
 
 from engines.coarse_flow import EXTENSION_SIZE
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.face_geometry import SourceGeometry
 from engines.flow import Flow, flow_to_source
@@ -53,7 +53,7 @@ class FrameGeometry(SourceGeometry):
         return Window(FRAME_SIZE / 2, left, top, side * CELL, side * CELL)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _reach(before: Any, after: Any, still: Any, box: Any) -> None:
     """Widen the `box` (4,), least and greatest x and y, by all places that points move from and to."""
     for v in range(len(before)):
@@ -63,7 +63,7 @@ def _reach(before: Any, after: Any, still: Any, box: Any) -> None:
                 box[axis + 2] = max(box[axis + 2], before[v, axis], after[v, axis])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _look(pixels: Any, triangles: Any, depth: Any, tolerance: Any, sight: Any) -> None:
     """Tell by their corners which of the triangles that were seen partly were seen whole, and which not at all. They
     are small beside whatever could hide their middle."""

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.expression import EXPRESSION_SIZE, FloatArray
 from engines.media import HeadPose, Motion
 
@@ -63,7 +63,7 @@ def bone_transforms(joints: FloatArray, pose: HeadPose) -> FloatArray:
     return transforms
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _pose(
     neutral: Any, starts: Any, rows: Any, offsets: Any, expression: Any, eye_of_vertex: Any, eye_centers: Any,
     turn: Any, skinning: Any, transforms: Any, posed: Any,
@@ -102,7 +102,7 @@ def _pose(
         posed[v, 0], posed[v, 1], posed[v, 2] = still * x + px, still * y + py, still * z + pz
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _project(vertices: Any, eye: Any, axes: Any, projected: Any) -> None:
     for v in range(vertices.shape[0]):
         x, y, z = vertices[v, 0] - eye[0], vertices[v, 1] - eye[1], vertices[v, 2] - eye[2]

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry
 from engines.media import FRAME_SIZE
@@ -58,7 +58,7 @@ def _stretched(part: FloatArray) -> FloatArray:
     return np.asarray(wide.reshape(len(part), -1), np.float32)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _unfold(folded: Any, keep: Any, colour: Any) -> None:
     for y in range(keep.shape[0]):
         for x in range(keep.shape[1]):
@@ -69,7 +69,7 @@ def _unfold(folded: Any, keep: Any, colour: Any) -> None:
                 colour[y, x, c] = cell[first + c] * np.float32(255)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _lay(warped: Any, keep: Any, colour: Any, out: Any) -> None:
     """Lay rows (n, 3 * 512), between which is blended to the picture's height, over the picture (512, 3 * 512); flat,
     so that the compiler takes many at once."""
@@ -89,7 +89,7 @@ def _lay(warped: Any, keep: Any, colour: Any, out: Any) -> None:
             over[x] = np.uint8(np.int32(min(max(value, np.float32(0)), white) + half))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _replace(warped: Any, keep: Any, colour: Any, share: Any, out: Any, first: int) -> None:
     """Lay rows (h, 3 * w) over the window of the warped picture that begins at its value `first`, and put as much of
     that as `share` says in the place of what is there. The pictures are flat."""

@@ -6,10 +6,10 @@ changes, so that it may be smoothed there.
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.face_geometry import FaceGeometry
 from engines.place import place_row
 
@@ -25,7 +25,7 @@ def smooth_lids(picture: NDArray[np.uint8], geometry: FaceGeometry) -> None:
     _smooth_stretched(window.cut(flow.place), window.cut(flow.cover), geometry.eyes_maps, window.cut(picture))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _smooth_stretched(place: Any, cover: Any, maps: Any, picture: Any) -> None:
     """All compiled as one, so that the first blink of a call finds it loaded."""
     share = np.zeros(cover.shape, np.float32)
@@ -33,7 +33,7 @@ def _smooth_stretched(place: Any, cover: Any, maps: Any, picture: Any) -> None:
         _smooth(picture.copy(), share, picture)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _find_stretched(place: Any, cover: Any, maps: Any, share: Any) -> bool:
     """How much each pixel is to be smoothed, 0 to 1, into `share`; whether any is."""
     stretched, range_ = np.float32(32 * STRETCHED), np.float32(1 / (32 * (STRETCHED - TAUT)))
@@ -49,7 +49,7 @@ def _find_stretched(place: Any, cover: Any, maps: Any, share: Any) -> bool:
     return found
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _smooth(picture: Any, share: Any, out: Any) -> None:
     height, width = share.shape
     for y in range(1, height):

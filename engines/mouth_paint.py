@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.face_geometry import FaceGeometry
 from engines.head_mesh import HeadMesh, Part
@@ -66,7 +66,7 @@ class MouthPainter:
             _lay(soft, area)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _soften(picture: Any, place: Any, cover: Any, out: Any) -> None:
     """Mix the rows on either side of the line at which one lip ends and the other begins, which is no pixel wide."""
     for y in range(1, picture.shape[0] - 2):
@@ -81,7 +81,7 @@ def _soften(picture: Any, place: Any, cover: Any, out: Any) -> None:
                     out[y + 1, x, c] = (2 * second + first + np.int64(picture[y + 2, x, c])) >> 2
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _light(nearest: Any, depth: Any, lips: float, inside: Any, maps: Any, gains: Any, drawn: Any) -> bool:
     """Premultiplied colour of the inside of the mouth into `drawn`, shaded by how deep it lies and how near below the
     upper lip; whether any of it shows. A mouth that is hardly open is darker."""
@@ -126,7 +126,7 @@ def _light(nearest: Any, depth: Any, lips: float, inside: Any, maps: Any, gains:
     return found
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _lay(drawn: Any, out: Any) -> None:
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):

@@ -5,8 +5,9 @@ Bits 0 to 13 hold the column and 14 to 27 the row in 32nds of a pixel, bits 28 t
 
 from typing import Any, Final
 
-import numba
 import numpy as np
+
+from engines.compiled import compiled
 
 SHELF, MASK, WHERE = 28, (1 << 14) - 1, (1 << 28) - 1
 """From which bit on a place says which picture; the bits of a column or row, and of both."""
@@ -14,7 +15,7 @@ NOWHERE: Final = 3 << SHELF
 """Place of a pixel that the mesh does not cover."""
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def to_place(sx: Any, sy: Any, last: Any) -> Any:
     """A place in the source as fixed-point: 32nds of a pixel from 0 to `last`."""
     half, scale, zero = np.float32(0.5), np.float32(32), np.float32(0)
@@ -23,19 +24,19 @@ def to_place(sx: Any, sy: Any, last: Any) -> Any:
     return column | row << np.uint32(14)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def place_column(place: Any) -> Any:
     """Where in the source a place is from the left, in 32nds of a pixel; callable from compiled code."""
     return np.int64(place & MASK)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def place_row(place: Any) -> Any:
     """The same from the top."""
     return np.int64(place >> 14 & MASK)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def nearest_pixel(place: Any) -> Any:
     """Row and column of the source's pixel that is nearest to a place."""
     return np.uintp((place_row(place) + 16) >> 5), np.uintp((place_column(place) + 16) >> 5)

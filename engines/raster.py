@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.expression import FloatArray
 
 NO_PART: Final = 255
@@ -83,7 +83,7 @@ def rasterize(points: FloatArray, triangles: NDArray[np.int32], window: Window) 
     return Raster(window, pixels, nearest, depth)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _rasterize(pixels: Any, triangles: Any, height: int, width: int, nearest: Any, depth: Any) -> None:
     """Every pixel of the box around a triangle is tried. The pictures are flat."""
     one, zero = np.float32(1), np.float32(0)
@@ -124,7 +124,7 @@ def _rasterize(pixels: Any, triangles: Any, height: int, width: int, nearest: An
             wa, wb, wc, z = wa + wa_y, wb + wb_y, wc + wc_y, z + z_y
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def barycentric(pixels: Any, a: int, b: int, c: int, x: int, y: int) -> Any:
     """Weights of the corners `b` and `c` of a triangle at a pixel; callable from compiled code."""
     ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
@@ -133,7 +133,7 @@ def barycentric(pixels: Any, a: int, b: int, c: int, x: int, y: int) -> Any:
     return (dx * (cy - ay) - dy * (cx - ax)) * inverse, (dy * (bx - ax) - dx * (by - ay)) * inverse
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _interpolate(pixels: Any, triangles: Any, nearest: Any, attributes: Any, values: Any) -> None:
     for y in range(nearest.shape[0]):
         for x in range(nearest.shape[1]):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from engines.atlas import Atlas, Plate
 from engines.avatar import Avatar
 from engines.backend import Backend
 from engines.clip import ClipFrame
+from engines.compiled import compiled
 from engines.drawing import Painting
 from engines.expression import LIP_SIZE, FloatArray, expression_from_lips
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
@@ -133,7 +133,7 @@ def warp(atlas: Atlas | Plate, geometry: FaceGeometry) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), np.uint8)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _look_up(figure: Any, wall: Any, place: Any, cover: Any, warped: Any) -> None:
     """Lay what is found at each place over the wall, as far as `cover` says: row by row, first the four pixels around
     each place are fetched, then they are mixed."""
@@ -153,7 +153,7 @@ def _look_up(figure: Any, wall: Any, place: Any, cover: Any, warped: Any) -> Non
         _mix(around[0], around[1], around[2], around[3], place[y], cover[y], wall[y], warped[y])
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _mix(
     upper_left: Any, upper_right: Any, lower_left: Any, lower_right: Any, place: Any, cover: Any, wall: Any, out: Any
 ) -> None:  # fmt: skip
@@ -176,7 +176,7 @@ def _mix(
         out[x] = red | (green << eight) | (blue << sixteen)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def _bilinear(a: Any, b: Any, c: Any, d: Any, u: Any, v: Any) -> Any:
     """Two channels at once, `u` and `v` in 32nds."""
     two, lanes, full = np.uint32(2), np.uint32(0x3FFF3FFF), np.uint32(32)
@@ -185,7 +185,7 @@ def _bilinear(a: Any, b: Any, c: Any, d: Any, u: Any, v: Any) -> Any:
     return np.uint32((upper * (full - v) + lower * v + np.uint32(0x00800080)) >> np.uint32(8) & np.uint32(0x00FF00FF))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def _over(figure: Any, wall: Any, weight: Any, stays: Any) -> Any:
     """A channel of the figure, in which it is premultiplied, over one of the wall."""
     sum_ = np.float32(np.int32(figure)) * weight + np.float32(np.int32(wall)) * stays + np.float32(0.5)
@@ -222,7 +222,7 @@ def fold(picture: NDArray[np.uint8], maps: FloatArray) -> FloatArray:
     return folded
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _fold(picture: Any, maps: Any, folded: Any) -> None:
     half = np.float32(0.5)
     for y in range(maps.shape[0]):

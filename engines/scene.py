@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.clip import Clip, Reel, turning
 from engines.coarse_flow import EXTENSION_SIZE
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.landmarks import Crop
 from engines.media import FRAME_SIZE
@@ -252,7 +252,7 @@ _SHARE: Final = _share()
 _COARSE_SHARE: Final = np.asarray(cv2.resize(_SHARE, (EXTENSION_SIZE,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _blend(under: Any, over: Any, share: Any, out: Any) -> None:
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):

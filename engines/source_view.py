@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import atlas
+from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.head_mesh import Part
 from engines.place import SHELF
@@ -103,7 +103,7 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
     return SourceView(raster.pixels, covered, skin, np.asarray(foreign, np.uint8), depths, sight, parts)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _see(pixels: Any, triangles: Any, parts: Any, foreign: Any, depth: Any, sight: Any) -> None:
     """Which of the triangles the source camera saw, by trying every place that a target's pixel may ask for."""
     size = foreign.shape[0]

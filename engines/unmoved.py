@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.compiled import compiled
 from engines.drawing import Painting
 from engines.expression import FloatArray
 from engines.flow import Flow
@@ -39,7 +39,7 @@ def moved(flow: Flow) -> FloatArray:
     return np.asarray(cv2.blur(cv2.dilate(share, np.ones((3, 3), np.uint8)), (3, 3)), np.float32)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _lay(painted: Any, share: Any, place: Any, cover: Any, top: int, left: int, kept: Any) -> None:
     """Lay a `share` of what is painted, from row `top` and column `left` on, over what is kept."""
     for y in range(share.shape[0]):
@@ -53,7 +53,7 @@ def _lay(painted: Any, share: Any, place: Any, cover: Any, top: int, left: int, 
                 kept[row, column, c] = np.uint8(below + (painted[row, column, c] - below) * part + np.float32(0.5))
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _astray(place: Any, row: int, column: int) -> Any:
     """Whether a place of `Flow` is too far away to be true."""
     down, across = place_row(place) - 32 * row, place_column(place) - 32 * column
