@@ -3,8 +3,10 @@
 import struct
 from typing import Final
 
+import av
 import cv2
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 MOST_BYTES: Final = 20 * 1024 * 1024
@@ -53,9 +55,25 @@ def read_picture(data: bytes) -> NDArray[np.uint8]:
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         picture = None
-    if picture is None:
+    if picture is None or _is_torn(data):
         raise BadPicture("not_a_picture", "The picture is damaged and cannot be read: save it anew.")
     return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+
+
+def _is_torn(data: bytes) -> bool:
+    """Whether a JPEG is broken somewhere in the middle. OpenCV paints on as well as it can and says nothing; FFmpeg
+    stops, when asked to. It does not know every kind of JPEG: one that it cannot read without care either is none of
+    its business."""
+    return data.startswith(b"\xff\xd8") and not _decodes(data, "explode") and _decodes(data, "0")
+
+
+def _decodes(data: bytes, care: str) -> bool:
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": care}
+    try:
+        return len([*decoder.decode(av.Packet(data)), *decoder.decode(None)]) > 0
+    except FFmpegError:
+        return False
 
 
 def _over_white(data: bytes) -> NDArray[np.uint8] | None:

@@ -47,6 +47,19 @@ def test_what_is_transparent_is_white_whatever_it_hides(kind: str, deep: bool) -
         assert np.abs(picture[10, column] - colour).max() <= 6
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_that_is_broken_in_the_middle_is_refused(progressive: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    jpeg = bytes(cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1])
+    assert read_picture(jpeg + bytes(100)).shape == (200, 200, 3)  # what cameras put behind the picture does no harm
+    middle = len(jpeg) // 2
+    broken = jpeg[:middle] + b"\xff\xd9" + jpeg[middle + 2 :]
+    assert cv2.imdecode(np.frombuffer(broken, np.uint8), cv2.IMREAD_COLOR) is not None  # nobody else would notice
+    with pytest.raises(BadPicture, match="damaged") as refusal:
+        read_picture(broken)
+    assert refusal.value.code == "not_a_picture"
+
+
 @pytest.mark.parametrize(("width", "height"), [(30, 3), (6000, 20)])
 def test_a_line_is_no_picture(width: int, height: int) -> None:
     with pytest.raises(BadPicture, match=f"only {width} x {height} pixels") as refusal:
