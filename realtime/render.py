@@ -11,21 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import av
-import numpy as np
-from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from engines.avatar import Avatar, UnknownAvatar, list_avatars, load_avatar
 from engines.controls import MAX_ALPHA, MAX_STYLE, Controls
 from engines.emotion import EMOTIONS
-from engines.media import FRAME_RATE, FRAME_SIZE, FRAME_TICKS, MEDIA_RATE, AudioChunk
+from engines.media import FRAME_RATE, FRAME_SIZE, FRAME_TICKS
 from engines.pipeline import Engine
 from engines.portrait_pack import user_folder
 from engines.scene import Scene
@@ -33,10 +28,9 @@ from realtime.engine import Pipeline
 from realtime.expression_table import ExpressionTable
 from realtime.film import FORMATS, Film
 from realtime.networks import NoNetworks, load_networks
-from realtime.resampler import ResamplerState, resample
 from realtime.settings import LOOKAHEADS_MS, RENDERERS, Settings
+from realtime.sound_file import BadSound, SoundFile, open_sound
 
-_CHUNK_TICKS: Final = MEDIA_RATE // 50
 _LARGEST_SEED: Final = 2**64 - 1
 
 
@@ -95,11 +89,11 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(f"seed must lie between 0 and {_LARGEST_SEED}, got {args.seed}")
         except (UnknownAvatar, ValueError) as error:
             raise RenderError(str(error)) from error
-        with open_voice(audio) as (voice, seconds):
+        with open_sound(audio) as voice:
             pipeline = _load_engine(args.renderer).open(avatar, seed=args.seed, lookahead_ms=args.lookahead_ms)
             pipeline.controls, pipeline.scene = controls, scene
-            render(voice, pipeline, outputs, seconds)
-    except (RenderError, NoNetworks) as error:
+            render(voice, pipeline, outputs)
+    except (RenderError, BadSound, NoNetworks) as error:
         print(f"visavis render: {error}", file=sys.stderr)
         return 2
     except (OSError, FFmpegError) as error:
@@ -174,56 +168,10 @@ class Outputs:
                 raise RenderError("the output is the audio file itself: choose another name")
 
 
-class Voice:
-    """A decoded sound file. Iterate once: pieces of int16 ``(channels, n)`` at `MEDIA_RATE`.
-
-    Raises `RenderError` where the file is broken.
-    """
-
-    def __init__(self, container: Any, path: Path) -> None:
-        self._container = container
-        self._path = path
-        self._stream = container.streams.audio[0]
-        self.layout = "mono" if self._stream.channels == 1 else "stereo"
-
-    def __iter__(self) -> Iterator[NDArray[np.int16]]:
-        resampler = AudioResampler("s16p", self.layout, MEDIA_RATE)
-        heard = told = 0
-        try:
-            for frame in chain(self._container.decode(self._stream), (None,)):
-                if frame is not None:
-                    frame.pts = None  # samples are counted: a gap in the stamps must not part the two tracks
-                    heard += frame.samples
-                elif not heard:
-                    break
-                for piece in resampler.resample(frame):
-                    told += piece.samples
-                    yield piece.to_ndarray().astype(np.int16)
-        except (FFmpegError, ValueError) as error:
-            at = heard / self._stream.rate
-            raise RenderError(f"{self._path} is broken after {at:.1f} s of sound: {error}") from error
-        if not told:
-            raise RenderError(f"{self._path} holds no sound: its audio stream is empty, broken or all too short")
-
-
-@contextmanager
-def open_voice(path: Path) -> Iterator[tuple[Voice, float | None]]:
-    """The voice in a file and its length in seconds, where the file tells. Raises `RenderError`."""
-    try:
-        container = av.open(str(path))
-    except FFmpegError as error:
-        raise RenderError(f"{path} is not a sound file that FFmpeg reads: {error.strerror or error}") from error
-    with container:
-        if not container.streams.audio:
-            raise RenderError(f"{path} has no audio stream")
-        yield Voice(container, path), container.duration / av.time_base if container.duration else None
-
-
-def render(voice: Voice, pipeline: Pipeline, outputs: Outputs, seconds: float | None = None) -> int:
+def render(voice: SoundFile, pipeline: Pipeline, outputs: Outputs) -> int:
     """Write what `outputs` names of `voice` and return the number of frames; nothing is left behind on failure.
 
-    `seconds` scales the progress bar. Raises `RenderError` for a broken voice, `OSError` and `FFmpegError` when an
-    output cannot be written.
+    Raises `BadSound` for a broken voice, `OSError` and `FFmpegError` when an output cannot be written.
     """
     frames = 0
     size = pipeline.scene.size if pipeline.scene is not None else (FRAME_SIZE, FRAME_SIZE)
@@ -231,14 +179,15 @@ def render(voice: Voice, pipeline: Pipeline, outputs: Outputs, seconds: float | 
         film_part = parts.enter_context(_part_of(outputs.video)) if outputs.video else None
         table_part = parts.enter_context(_part_of(outputs.expressions)) if outputs.expressions else None
         with ExitStack() as open_files:
-            progress = tqdm(total=seconds and round(seconds, 2), unit="s", unit_scale=True, disable=None)
+            seconds = voice.seconds and round(voice.seconds, 2)
+            progress = tqdm(total=seconds, unit="s", unit_scale=True, disable=None)
             open_files.enter_context(progress)
             table = open_files.enter_context(closing(ExpressionTable(table_part))) if table_part else None
             film = open_files.enter_context(Film(film_part, voice.layout, size)) if film_part else None
-            for chunk, sound, end in _chunks(voice):
+            for piece in voice.pieces():
                 if film is not None:
-                    film.write_sound(sound)
-                moved = pipeline.hear(chunk)
+                    film.write_sound(piece.sound)
+                moved, end = pipeline.hear(piece.speech), piece.end
                 if moved is None:
                     continue
                 # The silence at the end is for the lookahead: the last frame is the one in which the sound ends.
@@ -268,36 +217,6 @@ def _part_of(path: Path) -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
-
-
-def _chunks(voice: Voice) -> Iterator[tuple[AudioChunk, NDArray[np.int16], int | None]]:
-    """20 ms for the networks, their sound, and the media time of the end once it is known; silence follows, endless."""
-    state = ResamplerState()
-    time = 0
-
-    def hear(sound: NDArray[np.int16]) -> AudioChunk:
-        nonlocal state, time
-        mono = np.pad(sound.mean(axis=0).astype(np.int16), (0, _CHUNK_TICKS - sound.shape[1]))
-        speech, state = resample(mono, state)
-        chunk, time = AudioChunk(speech, time), time + _CHUNK_TICKS
-        return chunk
-
-    waiting: list[NDArray[np.int16]] = []
-    for piece in voice:
-        waiting.append(piece)
-        if sum(part.shape[1] for part in waiting) < _CHUNK_TICKS:
-            continue
-        sound = np.concatenate(waiting, axis=1)
-        whole = sound.shape[1] // _CHUNK_TICKS * _CHUNK_TICKS
-        for start in range(0, whole, _CHUNK_TICKS):
-            part = sound[:, start : start + _CHUNK_TICKS]
-            yield hear(part), part, None
-        waiting = [sound[:, whole:]]
-    rest = np.concatenate(waiting, axis=1)
-    end = time + rest.shape[1]
-    while True:
-        yield hear(rest), rest, end
-        rest = rest[:, :0]
 
 
 def _umask() -> int:
