@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
 
 from engines.cost import CostCurve
 from engines.scheduler import Scheduler
@@ -26,13 +24,12 @@ from realtime.drive_socket import create_drive_router
 from realtime.engine import Avatar, Avatars, Engine, Maker
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
-from realtime.offer import OfferError
-from realtime.placement import Full
 from realtime.priority import make_pictures, work_in_background
+from realtime.refusals import answer_refusals
 from realtime.session import Resources
 from realtime.sessions import Sessions
 from realtime.settings import Settings
-from realtime.signaling import create_router, refuse, refuse_malformed, refuse_unknown
+from realtime.signaling import create_router
 from realtime.uploads import Uploads, create_upload_router
 
 logger = logging.getLogger(__name__)
@@ -132,10 +129,7 @@ def create_app(
     app.include_router(create_router(sessions))
     app.include_router(create_drive_router(sessions))
     app.include_router(create_upload_router(uploads, settings.token))
-    app.add_exception_handler(OfferError, refuse)
-    app.add_exception_handler(Full, refuse)
-    app.add_exception_handler(HTTPException, refuse_unknown)
-    app.add_exception_handler(RequestValidationError, refuse_malformed)
+    answer_refusals(app)
     app.middleware("http")(_add_security)
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:

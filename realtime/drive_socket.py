@@ -4,7 +4,6 @@ without a message.
 """
 
 import asyncio
-import secrets
 from typing import Final
 
 from fastapi import APIRouter, WebSocket
@@ -14,6 +13,7 @@ from realtime.controls import DriveFrame, Message
 from realtime.inbox import Inbox
 from realtime.offer import OfferError
 from realtime.sessions import Sessions
+from realtime.signaling import check_token
 from realtime.values import ControlError
 
 _IDLE_SECONDS: Final = 15.0
@@ -27,10 +27,8 @@ def create_drive_router(sessions: Sessions) -> APIRouter:
 
     @router.websocket("/sessions/{secret}/drive")
     async def drive(socket: WebSocket, secret: str) -> None:
-        given = socket.headers.get("Authorization", "").removeprefix("Bearer ")
         try:
-            if token and not secrets.compare_digest(given.encode(), token.encode()):
-                raise OfferError(401, "unauthorized", "This server wants Authorization: Bearer with its token")
+            check_token(socket, token)
             session = sessions.find(secret)
         except OfferError as error:
             await socket.close(_POLICY_VIOLATION, str(error))

@@ -23,11 +23,11 @@ _MAX_LINE: Final = 2000
 
 class OfferError(ValueError):
     """What a client sent is refused: `status` is the HTTP status, `code` the machine's word, the message says what to
-    do about it."""
+    do about it; `headers` go with the answer."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.code = status, code
+        self.status, self.code, self.headers = status, code, headers or {}
 
 
 @dataclass(frozen=True, slots=True)

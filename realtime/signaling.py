@@ -55,14 +55,15 @@ known path or method gets 404 `not_found` or 405 `wrong_method`, one that lacks 
     406 no_usable_codec   audio without Opus, or video without VP8 and H.264 (packetization mode 1)
     409 already_started   this `client` has a session;  409 not_live  its controls can be set once the call is live
     412 stale_etag        If-Match names another ICE session
+    408 too_slow          the body took more than 5 seconds;  400 cut_off  or its sender went away
     413 too_large         body above 64 KiB
     415 wrong_type        Content-Type is not application/sdp (POST), application/trickle-ice-sdpfrag (PATCH)
                           or application/json (PATCH of the controls)
     422 no_restart        the fragment carries other ICE credentials: start a new session instead
+    500 internal_error    the fault is the server's: its log tells more
     503 full | draining   every place is taken; Retry-After says when to try again
 """
 
-import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -70,21 +71,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from engines.scene import Scene
+from realtime.body import read_body
 from realtime.controls import parse, read_set
 from realtime.engine import Avatar
 from realtime.offer import MAX_BODY, OfferError, read_fragment, read_offer
-from realtime.placement import Full
+from realtime.refusals import problems
 from realtime.sessions import Sessions
 from realtime.values import ControlError, controls_values
 
 _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LOOPBACK: Final = ("127.", "::1", "::ffff:127.", "testclient")
+_BODY_SECONDS: Final = 5.0
 _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application/trickle-ice-sdpfrag"}
 
 
@@ -103,17 +105,6 @@ class AvatarInfo(BaseModel):
     moves: bool = False
 
 
-class Problem(BaseModel):
-    """Every error: a word for the program and a sentence for its author."""
-
-    error: str
-    message: str
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Problem} for status in statuses}
-
-
 def _body(media_type: str, kind: str = "string") -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": {"type": kind}}}}}
 
@@ -128,11 +119,11 @@ def create_router(sessions: Sessions) -> APIRouter:
         default = settings.avatar or next(iter(avatars))
         return [_describe(avatar, default) for avatar in avatars.values()]
 
-    @router.get("/avatars/{id}/thumbnail", response_class=FileResponse, responses=_errors(404))
+    @router.get("/avatars/{id}/thumbnail", response_class=FileResponse, responses=problems(404))
     async def get_thumbnail(id: str) -> FileResponse:
         return _picture(sessions.find_avatar(id).thumbnail)
 
-    @router.get("/avatars/{id}/picture", response_class=FileResponse, responses=_errors(404))
+    @router.get("/avatars/{id}/picture", response_class=FileResponse, responses=problems(404))
     async def get_picture(id: str) -> FileResponse:
         return _picture(sessions.find_avatar(id).thumbnail.with_name("source.png"))
 
@@ -141,14 +132,14 @@ def create_router(sessions: Sessions) -> APIRouter:
         status_code=201,
         response_class=Response,
         summary="Start a session: SDP offer in, SDP answer out",
-        responses={201: {"content": {"application/sdp": {}}}, **_errors(400, 401, 404, 406, 409, 413, 415, 503)},
+        responses={201: {"content": {"application/sdp": {}}}, **problems(400, 401, 404, 406, 409, 413, 415, 503)},
         openapi_extra=_body("application/sdp"),
     )
     async def start_session(request: Request, avatar: str = "", client: str | None = None) -> Response:
         _check_type(request, "application/sdp")
         if client is not None and not _CLIENT.fullmatch(client):
             raise OfferError(400, "bad_offer", "client must be 8 to 64 characters of A-Za-z0-9_-")
-        offer = read_offer(await _read(request), local=_is_local(request))
+        offer = read_offer(await read_body(request, MAX_BODY, _BODY_SECONDS), local=_is_local(request))
         session, answer = await sessions.start(offer, avatar, client)
         headers = {"Location": f"/v1/sessions/{session.secret}", "ETag": session.etag, **_ACCEPT}
         return Response(answer, 201, headers, "application/sdp")
@@ -158,7 +149,7 @@ def create_router(sessions: Sessions) -> APIRouter:
         status_code=204,
         response_class=Response,
         summary="Trickle ICE candidates",
-        responses=_errors(400, 401, 404, 412, 413, 415, 422),
+        responses=problems(400, 401, 404, 412, 413, 415, 422),
         openapi_extra=_body("application/trickle-ice-sdpfrag"),
     )
     async def trickle(secret: str, request: Request) -> Response:
@@ -169,29 +160,31 @@ def create_router(sessions: Sessions) -> APIRouter:
             raise OfferError(422, "no_restart", "ICE restarts are not supported: DELETE this session and start anew")
         if condition != session.etag:
             raise OfferError(412, "stale_etag", "If-Match names another ICE session: use the ETag of the 201")
-        await session.trickle(read_fragment(await _read(request), local=_is_local(request)))
+        await session.trickle(
+            read_fragment(await read_body(request, MAX_BODY, _BODY_SECONDS), local=_is_local(request))
+        )
         return Response(status_code=204)
 
-    @router.delete("/sessions/{secret}", response_class=Response, summary="End a session", responses=_errors(401, 404))
+    @router.delete("/sessions/{secret}", response_class=Response, summary="End a session", responses=problems(401, 404))
     async def end_session(secret: str) -> Response:
         await sessions.find(secret).close("ended by the page")
         return Response(status_code=200)
 
-    @router.get("/sessions/{secret}/controls", summary="How the controls stand", responses=_errors(401, 404))
+    @router.get("/sessions/{secret}/controls", summary="How the controls stand", responses=problems(401, 404))
     async def get_controls(secret: str) -> JSONResponse:
         return JSONResponse(controls_values(sessions.find(secret).controls))
 
     @router.patch(
         "/sessions/{secret}/controls",
         summary="Direct the face: alpha, pucker, spread, pose, gaze, blink, emotion",
-        responses=_errors(400, 401, 404, 409, 413, 415),
+        responses=problems(400, 401, 404, 409, 413, 415),
         openapi_extra=_body("application/json", "object"),
     )
     async def set_controls(secret: str, request: Request) -> JSONResponse:
         _check_type(request, "application/json")
         session = sessions.find(secret)
         try:
-            change = read_set(parse(await _read(request)))
+            change = read_set(parse(await read_body(request, MAX_BODY, _BODY_SECONDS)))
             return JSONResponse(controls_values(await session.set_controls(change)))
         except ControlError as error:
             raise OfferError(409 if error.code == "not_live" else 400, error.code, str(error)) from error
@@ -207,73 +200,32 @@ def create_router(sessions: Sessions) -> APIRouter:
     return router
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """The answer to `OfferError` and `Full`."""
-    metrics = request.app.state.sessions.resources.metrics
-    if isinstance(error, Full):
-        draining = request.app.state.sessions.placement.draining
-        code = "draining" if draining else "full"
-        metrics.refused.labels(code).inc()
-        return _problem(503, code, str(error), {"Retry-After": str(error.retry_after)})
-    assert isinstance(error, OfferError)
-    metrics.refused.labels(error.code).inc()
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
-    if error.status == 415:
-        headers = _ACCEPT
-    return _problem(error.status, error.code, str(error), headers)
-
-
-async def refuse_unknown(request: Request, error: Exception) -> Response:
-    """The answer to what fits no route."""
-    assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_message")
-    message = f"{request.method} {request.url.path[:200]}: {error.detail}. GET /docs lists what there is"
-    return _problem(error.status_code, code, message, dict(error.headers or {}))
-
-
-async def refuse_malformed(request: Request, error: Exception) -> Response:
-    """The answer to a request that fits a route, but not its form."""
-    assert isinstance(error, RequestValidationError)
-    wrong = error.errors()[0]
-    where = ".".join(str(part) for part in wrong["loc"])
-    return _problem(422, "bad_message", f"{where[:200]}: {wrong['msg']}", {})
-
-
-def _problem(status: int, code: str, message: str, headers: dict[str, str]) -> JSONResponse:
-    readable = message.encode(errors="replace").decode()  # half a character may have been quoted
-    return JSONResponse({"error": code, "message": readable}, status, headers)
-
-
 def bearer(token: str) -> Callable[[Request], Awaitable[None]]:
     """A dependency that lets only those in who carry `token`; everybody where it is empty."""
 
     async def check(request: Request) -> None:
-        if token and request.method != "OPTIONS":
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not secrets.compare_digest(given.encode(), token.encode()):
-                raise OfferError(401, "unauthorized", "This server wants Authorization: Bearer with its token")
+        if request.method != "OPTIONS":
+            check_token(request, token)
 
     return check
+
+
+def check_token(caller: HTTPConnection, token: str) -> None:
+    """Raises `OfferError` with 401 unless the caller carries `token`, or it is empty."""
+    given = caller.headers.get("Authorization", "").removeprefix("Bearer ")
+    if token and not secrets.compare_digest(given.encode(), token.encode()):
+        raise OfferError(
+            401,
+            "unauthorized",
+            "This server wants Authorization: Bearer with its token",
+            {"WWW-Authenticate": "Bearer"},
+        )
 
 
 def _check_type(request: Request, wanted: str) -> None:
     given = request.headers.get("Content-Type", "").split(";")[0].strip().lower()
     if given != wanted:
-        raise OfferError(415, "wrong_type", f"Content-Type is {given[:60]!r}: send {wanted}")
-
-
-async def _read(request: Request) -> bytes:
-    """The body, at most `MAX_BODY`, within a few seconds."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(5.0):
-            async for part in request.stream():
-                body += part
-                if len(body) > MAX_BODY:
-                    raise OfferError(413, "too_large", f"The body is larger than {MAX_BODY} bytes")
-    except TimeoutError as error:
-        raise OfferError(400, "bad_offer", "The body did not arrive within 5 seconds") from error
-    return bytes(body)
+        raise OfferError(415, "wrong_type", f"Content-Type is {given[:60]!r}: send {wanted}", _ACCEPT)
 
 
 def _is_local(request: Request) -> bool:

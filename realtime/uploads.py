@@ -14,22 +14,27 @@ be fitted anew; of a clip the frames are kept, without the sound. Whoever may ca
 
 Errors, as everywhere, are JSON (`{"error", "message"}`): 404 unknown_avatar, 408 too_slow, 409 in_use, 413 too_large,
 415 not_a_picture, 422 no_face | too_small | too_dark | too_turned | too_blurred | eyes_hidden | mouth_hidden |
-unclear | too_short | too_many | unknown_point | bad_message | moving, 429 busy.
+unclear | too_short | too_many | unknown_point | bad_message | moving, 429 busy, 507 not_kept.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from realtime.body import read_body
 from realtime.engine import Avatar, Made, Maker
 from realtime.offer import OfferError
 from realtime.priority import work_in_background
+from realtime.refusals import problems
 from realtime.sessions import Sessions
-from realtime.signaling import Problem, bearer
+from realtime.signaling import bearer
+
+logger = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 3
 """Photos at a time, the one being fitted included."""
@@ -73,7 +78,7 @@ class Uploads:
             raise OfferError(429, "busy", "Other files are being sent: try again in a few seconds")
         self._coming += 1
         try:
-            data = await _read(request, self.maker.most_bytes)
+            data = await read_body(request, self.maker.most_bytes, UPLOAD_SECONDS)
         finally:
             self._coming -= 1
         return await self._fitted(lambda: self.maker.create(data, name))
@@ -114,6 +119,10 @@ class Uploads:
         except ValueError as error:
             code = str(getattr(error, "code", "unclear"))
             raise OfferError(_STATUS.get(code, 422), code, str(error)) from error
+        except OSError as error:
+            logger.error("avatars cannot be kept: %s", error)
+            reason = error.strerror or "the disk fails"
+            raise OfferError(507, "not_kept", f"The server cannot keep avatars: {reason}") from error
         finally:
             self._waiting -= 1
 
@@ -129,8 +138,7 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
 
     if uploads is None:
         return router
-    statuses = (401, 404, 408, 409, 413, 415, 422, 429)
-    errors: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in statuses}
+    errors = problems(401, 404, 408, 409, 413, 415, 422, 429, 507)
     kinds = {kind: {"schema": {"type": "string"}} for kind in ("image/*", "video/*")}
     body = {"requestBody": {"required": True, "content": kinds}}
 
@@ -153,17 +161,3 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
         await uploads.delete(id)
 
     return router
-
-
-async def _read(request: Request, most: int) -> bytes:
-    """The body, at most `most` bytes, within a minute."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > most:
-                    raise OfferError(413, "too_large", f"The file is larger than {most >> 20} MB: save it smaller")
-    except TimeoutError as error:
-        raise OfferError(408, "too_slow", f"The file did not arrive within {UPLOAD_SECONDS:.0f} seconds") from error
-    return bytes(body)

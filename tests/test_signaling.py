@@ -176,3 +176,18 @@ async def test_a_token_is_wanted_where_one_is_set(no_leaks: None) -> None:
         assert (await client.get("/v1/avatars", headers={"Authorization": "Bearer sesam"})).status_code == 401
         assert (await client.get("/v1/avatars", headers={"Authorization": "Bearer sesame"})).status_code == 200
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_fault_of_the_server_is_told_as_json_too(
+    house: tuple[FastAPI, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, _ = house
+
+    def fail(secret: str) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(app.state.sessions, "find", fail)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://house") as client:
+        response = await client.get("/v1/sessions/any/controls")
+    assert (response.status_code, response.json()["error"]) == (500, "internal_error")

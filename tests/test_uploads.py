@@ -1,9 +1,12 @@
 import asyncio
+import errno
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -129,6 +132,37 @@ async def test_bodies_are_bounded(tmp_path: Path) -> None:
             answer = await client.put("/v1/avatars/eva-1/points", json=wrong)
             assert (answer.status_code, answer.json()["error"]) == (422, "bad_message")
             assert answer.json()["message"].startswith("body.points.")
+
+
+async def test_a_full_disk_is_told_to_the_caller_and_to_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: FakeMaker, data: bytes, name: str) -> FakeMade:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(FakeMaker, "create", fail)
+    async with serve(FakeMaker(tmp_path)) as client:
+        answer = await client.post("/v1/avatars", content=b"photo")
+        assert (answer.status_code, answer.json()["error"]) == (507, "not_kept")
+        assert "No space left on device" in answer.json()["message"] and "No space left on device" in caplog.text
+
+
+async def test_who_goes_away_while_sending_leaves_nothing_behind(tmp_path: Path) -> None:
+    maker = FakeMaker(tmp_path)
+    app = create_app(Settings(), FakeEngine(), FakeAvatars(), maker)
+    parts = [{"type": "http.request", "body": b"half a pho", "more_body": True}, {"type": "http.disconnect"}]
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    request = {"type": "http", "method": "POST", "path": "/v1/avatars", "query_string": b"", "headers": []}
+    async with app.router.lifespan_context(app):
+        await app(request, receive, send)  # raises nothing that would fill the log
+    assert answered[0]["status"] == 400 and not maker.made
 
 
 async def test_photos_wait_for_each_other_and_not_forever(tmp_path: Path) -> None:
