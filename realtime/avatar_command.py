@@ -48,6 +48,8 @@ def run(parsed: argparse.Namespace) -> int:
         return 0
     except KeyError:
         print(f"visavis: there is no avatar {parsed.id!r} made of a photo or a clip", file=sys.stderr)
-    except (ValueError, OSError) as error:  # a picture or portrait that is refused is a `ValueError`
+    except ValueError as error:  # a picture or portrait that is refused is one
         print(f"visavis: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"visavis: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
     return 2

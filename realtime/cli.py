@@ -4,6 +4,7 @@ import argparse
 import gc
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,9 +55,8 @@ def serve(parsed: argparse.Namespace) -> int:
     try:
         settings = Settings.load(parsed)
         # The networks take a moment to load: a wrong flag, or a port that is taken, is told without them.
-        for file in filter(None, (settings.tls_cert, settings.tls_key)):
-            if not Path(file).is_file():
-                raise ValueError(f"there is no file {file}")
+        if settings.tls_cert:
+            check_certificate(settings.tls_cert, settings.tls_key)
         with bind(settings.host, settings.port) as door:
             from engines import avatar
             from engines.portrait_pack import user_folder
@@ -72,6 +72,18 @@ def serve(parsed: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"visavis: {error}", file=sys.stderr)
         return 2
+
+
+def check_certificate(certificate: str, key: str) -> None:
+    """Raises `ValueError` unless these files hold a certificate and the key that belongs to it, in PEM."""
+    for file in (certificate, key):
+        if not Path(file).is_file():
+            raise ValueError(f"there is no file {file}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        reason = error.reason or "neither is in PEM"
+        raise ValueError(f"{certificate} and {key} are no certificate with its key: {reason}") from error
 
 
 def bind(host: str, port: int) -> socket.socket:

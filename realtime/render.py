@@ -117,7 +117,10 @@ def _tell_measuring(share: float) -> None:
 
 def _emotion(text: str) -> tuple[str, float]:
     name, _, intensity = text.partition("=")
-    return name, float(intensity or 1.0)
+    try:
+        return name, float(intensity or 1.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{intensity!r} is no intensity: say {name}=0.7, or {name} alone") from None
 
 
 def _choose_avatar(name: str) -> Avatar:
@@ -155,7 +158,7 @@ class Outputs:
             raise RenderError("say what to write: -o out.mp4, --expressions out.csv, or both")
         if self.video is not None and self.video.suffix.lower() not in FORMATS:
             raise RenderError(f"{self.video} has no extension that can be written: choose one of {', '.join(FORMATS)}")
-        if self.video == self.expressions:
+        if len({path.resolve() for path in self.paths}) < len(self.paths):
             raise RenderError("the video and the table need a name each")
         for path in self.paths:
             if not path.parent.is_dir():

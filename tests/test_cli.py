@@ -3,6 +3,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -64,6 +65,14 @@ def test_a_port_that_is_taken_is_told_at_once(
     assert "300.1.1.1:8000 cannot be listened on: " in capsys.readouterr().err
     assert main(["serve", "--tls-cert", "/a.pem", "--tls-key", "/b.pem"]) == 2
     assert "there is no file /a.pem" in capsys.readouterr().err
+
+
+def test_a_certificate_that_is_none_is_told_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "cert.pem"
+    path.write_text("this is no certificate")
+    assert main(["serve", "--port", "0", "--tls-cert", str(path), "--tls-key", str(path)]) == 2
+    told = capsys.readouterr()
+    assert "are no certificate with its key" in told.err and told.out == "", "no address before it is sure"
 
 
 def test_a_free_port_is_found_for_port_0() -> None:

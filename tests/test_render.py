@@ -258,6 +258,22 @@ def test_the_output_may_not_be_the_input(tmp_path: Path, capsys: Any) -> None:
     assert path.read_bytes() == data
 
 
+def test_two_outputs_need_two_files_however_they_are_named(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = write_wav(tmp_path / "in.wav", 0.2)
+    assert visavis_render(source, "-o", "out.mp4", "--expressions", tmp_path / "out.mp4") == 2
+    assert "need a name each" in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_an_intensity_that_is_no_number_is_explained(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        visavis_render("in.wav", "--emotion", "happy=very")
+    assert "'very' is no intensity: say happy=0.7" in capsys.readouterr().err
+
+
 def test_only_plain_files_are_written(tmp_path: Path, capsys: Any) -> None:
     """What is whole is moved to its place: nobody wants a device or a pipe replaced by it."""
     pipe = tmp_path / "pipe.csv"
