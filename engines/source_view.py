@@ -21,6 +21,11 @@ from engines.raster import Window, barycentric, rasterize
 
 DEPTH_TOLERANCE: Final = 0.04
 """Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
+OVERHANG: Final = 0.15
+"""Decimetres behind the nearest skin within two pixels from which on what is seen there is some of that: of the chin,
+not of the neck below it."""
+_BESIDE: Final = 4
+"""Pixels beside hair and garment, where the mesh is not so exact, in which that does not count."""
 HIDDEN, PARTLY, WHOLE = 0, 1, 2
 """How much of a triangle a camera saw."""
 SEEN, MIXED = 1 << 30, 1 << 31
@@ -53,10 +58,11 @@ class SourceView:
     """How the source camera saw the mesh: `pixels` float32 (V, 3), its vertices in the picture; `covered` uint8 (N, N),
     1 where the mesh is, and `skin`, 1 where its skin or eyes are; `foreign` uint8 (N, N), 1 where hair and garment can
     show nothing of themselves, 2 where skin cannot, for the other covers all around; `depth` float32 (2, N, N) in dm,
-    0 where nothing is: the farthest within two pixels, against speckles, and the nearest, for surface seen at a grazing
-    angle; `sight` uint8 (2, T) for the same two, which of the triangles it saw: `HIDDEN`, `PARTLY` or `WHOLE`. Surface
-    keeps its place in the source however it is posed, so that this is known beforehand. `parts` uint8 (T,) are those of
-    the triangles; `unrolled` is where else they are found, if they are."""
+    0 where nothing is: the farthest within two pixels, against speckles, but no farther than `OVERHANG` behind skin,
+    and the nearest, for surface seen at a grazing angle; `sight` uint8 (2, T) for the same two, which of the triangles
+    it saw: `HIDDEN`, `PARTLY` or `WHOLE`. Surface keeps its place in the source however it is posed, so that this is
+    known beforehand. `parts` uint8 (T,) are those of the triangles; `unrolled` is where else they are found, if they
+    are."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
@@ -97,7 +103,11 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
     around, beside = np.ones((5, 5), np.uint8), np.ones((3, 3), np.uint8)
     foreign = cv2.erode(skin, beside) + 2 * cv2.erode(covered - skin, beside)
     depth = np.where(covered, raster.depth, 0)
-    depths = np.stack([cv2.dilate(depth, around), cv2.erode(depth, around)]).astype(np.float32)
+    farthest, nearest = cv2.dilate(depth, around), cv2.erode(depth, around)
+    bare = (skin > 0) & (atlas.widen(covered - skin, _BESIDE) == 0)
+    nearest_skin = cv2.erode(np.where(skin, raster.depth, np.float32(np.inf)), around)
+    farthest[bare] = np.minimum(farthest, nearest_skin + OVERHANG)[bare]
+    depths = np.stack([farthest, nearest]).astype(np.float32)
     inside = (parts >= Part.UPPER_TEETH) & (parts <= Part.TONGUE)
     sight = np.tile(np.where(inside, HIDDEN, PARTLY).astype(np.uint8), (2, 1))
     return SourceView(raster.pixels, covered, skin, np.asarray(foreign, np.uint8), depths, sight, parts)

@@ -137,6 +137,21 @@ def test_skin_right_behind_hair_is_not_seen() -> None:
     assert flow.seen[SIZE // 2, SIZE // 2] == 255
 
 
+def test_skin_right_below_skin_that_stands_out_shows_some_of_that() -> None:
+    """As the neck below a chin: next to its outline the source shows neither quite."""
+    triangles = np.concatenate([SQUARE, SQUARE + 4])
+
+    def seen(gap: float) -> NDArray[np.bool_]:
+        chin, neck = corners(0, -0.3, 0.3, depth=9.5 - gap), corners(0, 0, 0.6, depth=9.5)
+        apart = chin + np.array([0, -0.3, 0], np.float32)
+        flow = flow_between(np.concatenate([chin, neck]), np.concatenate([apart, neck]), triangles, np.tile(SKIN, 2))
+        return flow.seen[SIZE // 2 - 6 : SIZE // 2 + 6, SIZE // 2] > 0
+
+    edge, rows = SIZE / 2 - 0.5, np.arange(SIZE // 2 - 6, SIZE // 2 + 6)
+    assert seen(0.5)[rows > edge + 3].all() and not seen(0.5)[rows < edge + 1.5].any()
+    assert seen(0.1)[rows > edge + 1].all(), "a fold of the skin is no chin"
+
+
 def test_sight_tells_the_triangles_that_were_seen_whole_in_part_or_not() -> None:
     halved, near, hidden = corners(0, 0, 0.2, 10), corners(0.3, 0, 0.3, 9), corners(0.3, 0, 0.1, 10)
     triangles = np.concatenate([SQUARE, SQUARE + 4, SQUARE + 8])
