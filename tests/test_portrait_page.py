@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 from playwright.sync_api import Dialog, Page, expect
 
 from engines.avatar import AVATARS, list_avatars
-from tests.browser import CHROMIUM, HOUSE, Server, serving, start_call, wait_for, wait_for_event
+from tests.browser import CHROMIUM, HOUSE, Server, events, serving, start_call, wait_for, wait_for_event
 
 pytestmark = [
     pytest.mark.browser,
@@ -94,6 +94,26 @@ def test_what_is_not_wanted_is_not_kept(page: Page) -> None:
     page.reload()
     page.wait_for_selector(".face.add")
     assert page.get_by_role("radio").count() == before
+
+
+DROP = """async (path) => {
+  const files = new DataTransfer();
+  files.items.add(new File([await (await fetch(path)).blob()], "other.png", { type: "image/png" }));
+  window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+}"""
+
+
+def test_one_photo_comes_after_the_other_and_escape_does_not_interrupt(page: Page) -> None:
+    start_call(page)
+    upload(page, PHOTO, "First")
+    expect(page.get_by_role("heading", name="Finding the face")).to_be_visible()
+    page.evaluate(DROP, "/icon.svg")
+    expect(page.get_by_role("heading", name="Finding the face")).to_be_visible()
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog.portrait")).not_to_be_visible()
+    expect(page.get_by_role("radio", name="First")).to_have_count(0)
+    assert not [event for event in events(page) if event["type"] == "interrupted"]
 
 
 def test_a_refusal_says_why_and_lets_try_again(page: Page, tmp_path: Path) -> None:

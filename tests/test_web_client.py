@@ -266,6 +266,25 @@ def test_a_sound_file_can_speak(page: Page, server: Server, tmp_path: Path) -> N
     wait_for_event(page, type="speaking", speaking=True, count=2)
 
 
+KEPT = """async (right) => {
+  const { keepVoice } = await import("/sound.js");
+  const buffer = new AudioBuffer({ length: 480, numberOfChannels: 2, sampleRate: 48000 });
+  const left = Float32Array.from({ length: 480 }, (_, at) => Math.sin(at / 5));
+  buffer.copyToChannel(left, 0);
+  buffer.copyToChannel(left.map((sample) => right * sample), 1);
+  const kept = keepVoice(buffer);
+  return [kept.numberOfChannels, kept.getChannelData(0)[7] / left[7]];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("right", "channels", "share"), [(-1.0, 1, 1.0), (-1.1, 1, -1.1), (0.5, 2, 1.0), (0.0, 2, 1.0)]
+)
+def test_a_file_whose_channels_cancel_out_is_heard(page: Page, right: float, channels: int, share: float) -> None:
+    kept, found = page.evaluate(KEPT, right)
+    assert kept == channels and found == pytest.approx(share, abs=1e-5)
+
+
 def test_statistics_fill_in(page: Page) -> None:
     start_call(page)
     page.click("#statistics > summary")
@@ -294,6 +313,46 @@ def test_stop_during_connecting_leaves_nothing(page: Page, server: Server) -> No
     wait_for_sessions(page, server, 0)
     start_call(page)
     wait_for_sessions(page, server, 1)
+
+
+SLOW_MICROPHONE = """() => {
+  window.opened = [];
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const stream = await open(wanted);
+    opened.push(...stream.getTracks());
+    return stream;
+  };
+}"""
+OPEN = "opened.filter((track) => track.readyState === 'live').length"
+
+
+@pytest.mark.parametrize("presses", [2, 3, 5])
+def test_the_microphone_is_open_only_while_it_is_used(page: Page, server: Server, presses: int) -> None:
+    page.evaluate(SLOW_MICROPHONE)
+    for _ in range(presses):
+        page.click("#start")
+    wait_for(page, lambda: page.evaluate("opened.length") > 0, "the microphone was not asked for")
+    if presses % 2:
+        page.wait_for_selector("#picture.showing[data-state=live]")
+        assert page.evaluate(OPEN) == 1
+        page.click("#start")
+    wait_for(page, lambda: page.evaluate(OPEN) == 0, "the microphone is still open")
+    wait_for_sessions(page, server, 0)
+
+
+def test_who_chooses_a_file_needs_no_microphone(page: Page, tmp_path: Path) -> None:
+    page.evaluate(SLOW_MICROPHONE)
+    wavfile.write(tmp_path / "tone.wav", 48_000, np.zeros(9600, np.int16))
+    start_call(page)
+    page.get_by_text("A sound file").click()
+    page.set_input_files("#file", tmp_path / "tone.wav")
+    wait_for(page, lambda: page.evaluate(OPEN) == 0, "the microphone is still open")
+    page.get_by_text("My microphone").click()
+    page.click("#start")  # while the browser asks
+    wait_for(page, lambda: page.evaluate("opened.length") == 2, "the microphone was not asked for again")
+    wait_for(page, lambda: page.evaluate(OPEN) == 0, "the microphone is open after the call")
 
 
 def test_a_full_house_is_explained_and_joined_when_there_is_room(browser: Browser) -> None:
@@ -380,7 +439,9 @@ def test_what_the_server_cannot_follow_is_shown(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(320, 640), (390, 844), (768, 1024), (1280, 800), (2560, 1440)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(320, 568), (390, 844), (844, 390), (768, 1024), (1280, 800), (2560, 1440)]
+)
 def test_nothing_overflows_and_start_is_in_sight(
     browser: Browser, server: Server, width: int, height: int, scheme: str
 ) -> None:

@@ -3,7 +3,7 @@
 import { Call } from "./call.js";
 import { Direct } from "./direct.js";
 import { Portrait } from "./portrait.js";
-import { Meter, SoundFile, openMicrophone } from "./sound.js";
+import { Source } from "./source.js";
 import { Statistics } from "./stats.js";
 
 const element = (id) => document.getElementById(id);
@@ -13,14 +13,17 @@ const [picture, video, still, start, microphone, interrupt, voice] = [
 
 const call = new Call();
 const statistics = new Statistics(call, element("statistics"), element("figures"));
-const meter = new Meter((level) => element("level").style.setProperty("--level", level.toFixed(3)));
+const source = new Source({
+  changed: changeSource,
+  waiting: () => say("connecting", "Waiting for the microphone", "Your browser asks whether this page may use it."),
+  gone: () => calling && say(picture.dataset.state, "The microphone is gone", "Connect it, then press Stop and Start."),
+});
 
 let avatars = [];
 let wholePhoto = false;
 let token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-let microphoneTrack = null;
-let soundFile = null;
 let calling = false;
+let attempt = 0; // counts Start and Stop: who was kept waiting sees whether it still counts
 let live = false;
 
 /* What was chosen last time. A browser that stores nothing is fine. */
@@ -56,7 +59,7 @@ function sayWithCountdown(state, title, advice, seconds) {
 
 const STATES = {
   connecting: () => say("connecting", "Connecting…"),
-  live: () => say("live", "Live", sourceIsFile() ? "" : "Say something."),
+  live: () => say("live", "Live", source.isFile ? "" : "Say something."),
   reconnecting: ({ unreachable, seconds }) => {
     const advice = navigator.onLine ? "Trying again by itself in" : "This device is offline. Trying again in";
     sayWithCountdown("reconnecting", unreachable ? "The server does not answer" : "Connection lost", advice, seconds);
@@ -87,10 +90,9 @@ call.addEventListener("state", ({ detail }) => {
     picture.style.aspectRatio = "";
     statistics.stop();
   }
-  if (live && sourceIsFile()) playFile();
+  if (live) source.play();
   if (!calling) {
-    releaseMicrophone();
-    soundFile?.stop();
+    source.close();
     video.srcObject = null;
   }
   keepScreenOn(calling);
@@ -123,25 +125,29 @@ call.addEventListener("message", ({ detail: message }) => {
 /* Starting and stopping. */
 
 async function begin() {
+  const mine = ++attempt;
   calling = true;
   start.textContent = "Stop";
   start.classList.add("stop");
   element("token-form").hidden = true;
   picture.scrollIntoView({ block: "nearest", behavior: "smooth" });
   try {
-    const track = await openSource();
-    if (!calling) return releaseMicrophone();
+    const track = await source.open();
+    if (!calling) source.close();
+    if (mine !== attempt) return;
     const avatar = chosenAvatar();
     call.start({ track, avatar, scene: showsScene(avatar), token });
   } catch (error) {
+    if (mine !== attempt) return;
     calling = false;
     start.textContent = "Start";
     start.classList.remove("stop");
-    say("refused", sourceIsFile() ? "No sound file" : "No microphone", error.message);
+    say("refused", source.isFile ? "No sound file" : "No microphone", error.message);
   }
 }
 
 function end() {
+  attempt += 1;
   calling = false;
   call.stop();
   start.textContent = "Start";
@@ -153,88 +159,36 @@ start.onclick = () => (calling ? end() : begin());
 
 addEventListener("pagehide", () => call.stop());
 
-/* The source of the voice. */
-
-const sourceIsFile = () => document.querySelector("[name=source]:checked").value === "file";
-
-async function openSource() {
-  if (sourceIsFile()) {
-    if (!soundFile) throw new Error("Choose a sound file first, under Voice.");
-    meter.watch(soundFile.track);
-    return soundFile.track;
-  }
-  if (microphoneTrack?.readyState !== "live") {
-    say("connecting", "Waiting for the microphone", "Your browser asks whether this page may use it.");
-    microphoneTrack = await openMicrophone();
-    const track = microphoneTrack;
-    track.onended = () => {
-      if (calling && track === microphoneTrack) say(picture.dataset.state, "The microphone is gone", "Connect it, then press Stop and Start.");
-    };
-  }
-  microphoneTrack.enabled = microphone.getAttribute("aria-pressed") !== "true";
-  meter.watch(microphoneTrack);
-  return microphoneTrack;
-}
-
-function releaseMicrophone() {
-  microphoneTrack?.stop();
-  microphoneTrack = null;
-  meter.stop();
-}
-
 async function changeSource() {
-  element("file-row").hidden = !sourceIsFile();
-  if (!calling || (sourceIsFile() && !soundFile)) return;
+  if (!calling) return;
+  const mine = attempt;
   try {
-    await call.replaceTrack(await openSource());
-    if (live) STATES.live();
-    if (sourceIsFile()) {
-      playFile();
-    } else soundFile?.stop();
+    const track = await source.open();
+    if (!calling) source.close();
+    if (mine !== attempt) return;
+    await call.replaceTrack(track);
+    if (!live) return;
+    STATES.live();
+    source.play();
   } catch (error) {
-    say(picture.dataset.state, "No microphone", error.message);
+    if (mine === attempt) say(picture.dataset.state, "No microphone", error.message);
   }
 }
-
-function playFile() {
-  if (!live) return;
-  element("file-note").textContent = "Playing.";
-  element("replay").hidden = false;
-  soundFile.play(() => (element("file-note").textContent = "The file has ended; silence follows."));
-}
-
-for (const choice of document.querySelectorAll("[name=source]")) choice.onchange = changeSource;
-
-element("file").onchange = async ({ target }) => {
-  const [file] = target.files;
-  if (!file) return;
-  element("file-name").textContent = file.name;
-  element("file-note").textContent = "Reading…";
-  try {
-    const opened = await SoundFile.open(file);
-    soundFile?.stop();
-    soundFile = opened;
-    element("file-note").textContent = `${soundFile.seconds.toFixed(1)} s. ${live ? "" : "It plays when you press Start."}`;
-    if (calling) await changeSource();
-  } catch (error) {
-    element("file-note").textContent = error.message;
-  }
-};
-element("replay").onclick = playFile;
 
 microphone.onclick = () => {
   const muted = microphone.getAttribute("aria-pressed") !== "true";
   microphone.setAttribute("aria-pressed", muted);
   microphone.querySelector(".name").textContent = muted ? "Muted" : "Mute";
-  if (microphoneTrack) microphoneTrack.enabled = !muted;
+  source.mute(muted);
 };
 
 interrupt.onclick = () => {
   call.interrupt();
-  soundFile?.stop();
+  source.hush();
 };
 addEventListener("keydown", ({ key }) => {
-  if (key === "Escape" && live) interrupt.click();
+  // In a dialog it closes the dialog.
+  if (key === "Escape" && live && !document.querySelector("dialog[open]")) interrupt.click();
 });
 
 /* The voice that comes back. */

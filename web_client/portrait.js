@@ -143,6 +143,7 @@ export class Portrait {
   /* A new photo. */
 
   async #take(file) {
+    if (this.dialog.classList.contains("busy")) return; // one after the other
     this.#id = null;
     this.net.replaceChildren();
     this.#zoom(null);

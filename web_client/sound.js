@@ -29,6 +29,30 @@ export async function openMicrophone() {
   }
 }
 
+/**
+ * The sound as it is; or its loudest channel alone where the channels cancel each other out when they are mixed to one,
+ * as where one wire of a microphone is the wrong way round.
+ */
+export function keepVoice(buffer) {
+  const channels = Array.from({ length: buffer.numberOfChannels }, (_, index) => buffer.getChannelData(index));
+  const powers = channels.map(() => 0);
+  let mixed = 0;
+  for (let at = 0; at < buffer.length; at += 1) {
+    let sum = 0;
+    for (let index = 0; index < channels.length; index += 1) {
+      const sample = channels[index][at];
+      powers[index] += sample * sample;
+      sum += sample;
+    }
+    mixed += (sum / channels.length) ** 2;
+  }
+  const loudest = powers.indexOf(Math.max(...powers));
+  if (!(mixed < 0.01 * powers[loudest])) return buffer;
+  const alone = new AudioBuffer({ length: buffer.length, sampleRate: buffer.sampleRate });
+  alone.copyToChannel(channels[loudest], 0);
+  return alone;
+}
+
 let context;
 
 /** The page's AudioContext, running; to be called from a click or a key press. */
@@ -53,7 +77,7 @@ export class SoundFile {
   /** Decode `file`. Throws an `Error` that says what to do when it holds no sound that this browser knows. */
   static async open(file) {
     try {
-      return new SoundFile(await audioContext().decodeAudioData(await file.arrayBuffer()));
+      return new SoundFile(keepVoice(await audioContext().decodeAudioData(await file.arrayBuffer())));
     } catch {
       throw new Error(`${file.name} holds no sound that this browser can read. Try a WAV, MP3, Ogg or M4A file.`);
     }
