@@ -185,14 +185,14 @@ class Session:
 
     async def _start(self) -> None:
         settings, loop = self._resources.settings, asyncio.get_running_loop()
+        opening = loop.run_in_executor(self._resources.background, self._open_pipeline)
         try:
             async with asyncio.timeout(settings.connect_seconds):
-                opening = loop.run_in_executor(self._resources.background, self._open_pipeline)
                 await self._connected.wait()
-                pipeline = await opening
         except TimeoutError:
             self.end("no connection")
             return
+        pipeline = await opening  # however long a busy machine takes: who calls again would wait for longer
         try:
             async with asyncio.timeout(_FIRST_SOUND):
                 await self._stream.heard.wait()

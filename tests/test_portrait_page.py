@@ -68,6 +68,19 @@ def test_who_is_deleted_does_not_go_on_talking(page: Page) -> None:
     expect(page.get_by_role("radio", name="Guest")).to_have_count(0)
 
 
+DELETE = "(id) => fetch(`/v1/avatars/${id}`, { method: 'DELETE' })"
+
+
+def test_who_was_deleted_in_another_tab_is_gone_once_it_is_noticed(page: Page) -> None:
+    upload(page, PHOTO, "Brief")
+    page.get_by_role("button", name="Looks right").click(timeout=FITTED_MS)
+    page.evaluate(DELETE, page.locator("[name=avatar]:checked").get_attribute("value"))
+    page.click("#start")
+    expect(page.locator("#state-advice")).to_contain_text("There is no avatar 'brief-")
+    expect(page.get_by_role("radio", name="Brief")).to_have_count(0)
+    start_call(page)
+
+
 def test_it_is_said_when_somebody_cannot_be_deleted(page: Page) -> None:
     upload(page, PHOTO, "Stay")
     page.get_by_role("button", name="Looks right").click(timeout=FITTED_MS)

@@ -39,6 +39,15 @@ async def test_a_face_without_a_microphone_lives_in_silence() -> None:
         await caller.stop()
 
 
+async def test_a_pipeline_that_opens_slowly_is_waited_for() -> None:
+    async with serve(FakeEngine(opening=1.5), connect_seconds=0.8) as (_, client):
+        caller = Caller(client)
+        await caller.start()
+        await caller.live()
+        await caller.until(lambda: len(caller.pictures) > 5)
+        await caller.stop()
+
+
 async def test_an_interruption_is_silence_within_a_packet_and_then_the_call_goes_on() -> None:
     async with serve(FakeEngine()) as (_, client):
         caller = Caller(client, ToneTrack(lambda seconds: True))

@@ -2,7 +2,7 @@
 
 import { Call } from "./call.js";
 import { Direct } from "./direct.js";
-import { Portrait } from "./portrait.js";
+import { Faces } from "./faces.js";
 import { Source } from "./source.js";
 import { Statistics } from "./stats.js";
 
@@ -19,8 +19,6 @@ const source = new Source({
   gone: () => calling && say(picture.dataset.state, "The microphone is gone", "Connect it, then press Stop and Start."),
 });
 
-let avatars = [];
-let wholePhoto = false;
 let token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 let calling = false;
 let attempt = 0; // counts Start and Stop: who was kept waiting sees whether it still counts
@@ -72,6 +70,7 @@ const STATES = {
     const locked = code === "unauthorized";
     say("failed", locked ? "This server asks for a token" : "The call was refused", locked ? "" : message);
     element("token-form").hidden = !locked;
+    if (code === "unknown_avatar") missFace();
   },
   ended: ({ message }) => say("idle", "Press Start and talk", message ? `The call has ended: ${message}.` : ""),
 };
@@ -117,9 +116,12 @@ call.addEventListener("message", ({ detail: message }) => {
   if (message.type === "speaking") {
     picture.classList.toggle("speaking", message.speaking);
     if (message.speaking && live) element("state-advice").textContent = "";
-  } else if (message.type === "avatar") choose(message.id, false);
+  } else if (message.type === "avatar") faces.mark(message.id);
   else if (message.type === "interrupted") say("live", "Live", `Interrupted after ${message.position.toFixed(1)} s.`);
-  else if (message.type === "error") say(picture.dataset.state, element("state-title").textContent, message.message);
+  else if (message.type === "error") {
+    say(picture.dataset.state, element("state-title").textContent, message.message);
+    if (message.code === "unknown_avatar") missFace();
+  }
 });
 
 /* Starting and stopping. */
@@ -135,8 +137,7 @@ async function begin() {
     const track = await source.open();
     if (!calling) source.close();
     if (mine !== attempt) return;
-    const avatar = chosenAvatar();
-    call.start({ track, avatar, scene: showsScene(avatar), token });
+    call.start({ track, avatar: faces.id, scene: faces.scene, token });
   } catch (error) {
     if (mine !== attempt) return;
     calling = false;
@@ -209,79 +210,18 @@ setVoice(remembered.get("voice") !== "off");
 
 /* The face. */
 
-const chosenAvatar = () => document.querySelector("[name=avatar]:checked")?.value;
-const showsScene = (id) => wholePhoto && Boolean(avatars.find((one) => one.id === id)?.scene);
+const faces = new Faces({
+  headers: () => (token ? { Authorization: `Bearer ${token}` } : {}),
+  remembered,
+  show: (id, scene) => call.show(id, scene),
+});
 
-/** Whether the video shows all of the photo, for avatars that were made of one. */
-function sceneSwitch({ id, scene, moves }) {
-  if (!scene) return [];
-  const button = Object.assign(document.createElement("button"), { className: "link", textContent: moves ? "Whole clip" : "Whole photo" });
-  button.setAttribute("aria-pressed", wholePhoto);
-  button.onclick = () => {
-    wholePhoto = !wholePhoto;
-    choose(id);
-  };
-  return [button];
-}
+/** Somebody else has deleted the face: whoever is there now is shown. */
+const missFace = () => faces.relist().catch(() => {});
 
 video.onresize = () => {
   picture.style.aspectRatio = calling && video.videoWidth ? `${video.videoWidth} / ${video.videoHeight}` : "";
 };
-
-function choose(id, send = true) {
-  const avatar = avatars.find((one) => one.id === id);
-  if (!avatar) return;
-  const input = document.querySelector(`[name=avatar][value="${CSS.escape(id)}"]`);
-  if (input) input.checked = true;
-  still.src = avatar.picture;
-  still.alt = `${avatar.name}, the avatar`;
-  element("avatar-description").replaceChildren(avatar.description ?? "", ...sceneSwitch(avatar), ...portrait.actions(avatar));
-  remembered.set("avatar", id);
-  if (send) call.show(id, showsScene(id));
-}
-
-const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
-
-const portrait = new Portrait({
-  headers: authorization,
-  changed: async (id) => {
-    await listAvatars();
-    choose(id ?? chosenAvatar()); // who was deleted does not go on talking
-  },
-});
-
-/** An <img> cannot carry a token: then the picture is fetched. */
-async function loadPicture(url) {
-  if (!token) return url;
-  const response = await fetch(url, { headers: authorization() });
-  return URL.createObjectURL(await response.blob());
-}
-
-async function listAvatars() {
-  const response = await fetch("/v1/avatars", { headers: authorization() });
-  if (!response.ok) {
-    const { error, message } = await response.json().catch(() => ({}));
-    throw Object.assign(new Error(message ?? `The server answers ${response.status}.`), { code: error });
-  }
-  avatars = await response.json();
-  for (const avatar of avatars) {
-    [avatar.thumbnail, avatar.picture] = await Promise.all([loadPicture(avatar.thumbnail), loadPicture(avatar.picture)]);
-  }
-  const faces = avatars.map(({ id, name, thumbnail }) => {
-    const face = Object.assign(document.createElement("label"), { className: "face" });
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "avatar", value: id });
-    const image = Object.assign(new Image(96, 96), { src: thumbnail, alt: "" });
-    input.onchange = () => choose(id);
-    face.append(input, image, name);
-    return face;
-  });
-  element("faces").replaceChildren(...faces, ...(await portrait.tiles()));
-  element("avatars").hidden = avatars.length === 0;
-  const known = (id) => avatars.some((one) => one.id === id) && id;
-  const wanted = new URLSearchParams(location.search).get("avatar");
-  const first = known(wanted) || known(remembered.get("avatar")) || (avatars.find((one) => one.default) ?? avatars[0])?.id;
-  choose(first, false);
-}
 
 element("token-form").onsubmit = (event) => {
   event.preventDefault();
@@ -306,7 +246,7 @@ document.addEventListener("visibilitychange", () => keepScreenOn(calling));
 async function open() {
   element("token-form").hidden = true;
   try {
-    await listAvatars();
+    await faces.list();
     say("idle", "Press Start and talk");
   } catch (error) {
     if (error.code === "unauthorized") STATES.failed(error);
