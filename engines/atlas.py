@@ -51,13 +51,15 @@ class Atlas:
 
     @cached_property
     def figure(self) -> NDArray[np.uint8]:
-        """What is looked up, uint8 (n N, N, 4): `SKIN`, `WORN`, `PICTURE` and the `globe`, one below the other, each
-        with its cover; the colours are multiplied by it, so that figure and uncovered wall add up to the picture."""
+        """What is looked up, uint8 (n N + 2, N, 4): `SKIN`, `WORN`, `PICTURE` and the `globe`, one below the other,
+        each with its cover; the colours are multiplied by it, so that figure and uncovered wall add up to the picture.
+        Who looks up four pixels at once finds something beyond the last, too."""
         whole = np.full((*self.cover.shape, 1), 255, np.uint8)
         wall = self.backdrop * (1 - self.cover)[..., None]
         cut = np.concatenate([self.picture - wall, self.cover[..., None] * 255], axis=2)
         skin, worn, *globe = (np.dstack([drawn, whole]) for drawn in (self.skin, self.worn, *self.globe))
-        return np.concatenate([skin, worn, cut.round().clip(0, 255).astype(np.uint8), *globe])
+        cut = cut.round().clip(0, 255).astype(np.uint8)
+        return np.concatenate([skin, worn, cut, *globe, np.zeros((2, *cut.shape[1:]), np.uint8)])
 
     @cached_property
     def wall(self) -> NDArray[np.uint8]:
@@ -83,13 +85,17 @@ class Plate:
 
     @cached_property
     def figure(self) -> NDArray[np.uint8]:
-        """All of it, uint8 (N, N, 4)."""
-        return np.asarray(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), np.uint8)
+        """All of it, uint8 (N + 2, N, 4), as that of an `Atlas`."""
+        height, width = self.backdrop.shape[:2]
+        figure = np.empty((height + 2, width, 4), np.uint8)
+        cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA, figure[:height])
+        figure[height:] = 0
+        return figure
 
     @property
     def wall(self) -> NDArray[np.uint8]:
         """The same."""
-        return self.figure
+        return self.figure[:-2]
 
 
 def widen(mask: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:

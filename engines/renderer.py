@@ -29,6 +29,7 @@ from engines.reach import PHOTO, RENDERED
 from engines.retouch import Retoucher
 from engines.source_cache import encoder_input
 from engines.unmoved import keep_unmoved
+from engines.warp import warp
 
 PAINTER: Final = "renderer_painter.onnx"
 MAIN_SIZE: Final = 128
@@ -122,74 +123,6 @@ class Renderer:
         """One frame as I420 planes, uint8 (768, 512)."""
         planes: NDArray[np.uint8] = cv2.cvtColor(self.render(source, motion), cv2.COLOR_RGB2YUV_I420)
         return planes
-
-
-def warp(atlas: Atlas | Plate, geometry: FaceGeometry) -> NDArray[np.uint8]:
-    """Look every pixel up in the `atlas` of the source where `geometry` says that it lies: RGB, uint8 (512, 512, 3)."""
-    flow = geometry.flow
-    warped = np.empty((*flow.place.shape, 4), np.uint8)
-    figure, wall, shown = (picture.view(np.uint32)[..., 0] for picture in (atlas.figure, atlas.wall, warped))
-    _look_up(figure.ravel(), wall, flow.place, flow.cover, shown)
-    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), np.uint8)
-
-
-@compiled(fastmath=True)
-def _look_up(figure: Any, wall: Any, place: Any, cover: Any, warped: Any) -> None:
-    """Lay what is found at each place over the wall, as far as `cover` says: row by row, first the four pixels around
-    each place are fetched, then they are mixed."""
-    size = place.shape[0]
-    around = np.zeros((4, size), np.uint32)
-    for y in range(size):
-        for x in range(size):
-            if cover[y, x] == 0:
-                continue
-            at = np.uint64(place[y, x])
-            row = ((at >> np.uint64(19)) & np.uint64(511)) + (at >> np.uint64(28)) * np.uint64(size)
-            first = row * np.uint64(size) + ((at >> np.uint64(5)) & np.uint64(511))
-            right = np.uint64(1) if at & np.uint64(31) else np.uint64(0)
-            below = first + (np.uint64(size) if at & np.uint64(31 << 14) else np.uint64(0))
-            around[0, x], around[1, x] = figure[first], figure[first + right]
-            around[2, x], around[3, x] = figure[below], figure[below + right]
-        _mix(around[0], around[1], around[2], around[3], place[y], cover[y], wall[y], warped[y])
-
-
-@compiled(fastmath=True)
-def _mix(
-    upper_left: Any, upper_right: Any, lower_left: Any, lower_right: Any, place: Any, cover: Any, wall: Any, out: Any
-) -> None:  # fmt: skip
-    """A row without branches, so that the compiler takes 16 pixels at once: red and blue, and green and how much of it
-    is figure, are mixed as one number, each in 16 bits of it."""
-    pair, byte = np.uint32(0x00FF00FF), np.uint32(255)
-    eight, sixteen = np.uint32(8), np.uint32(16)
-    for x in range(out.shape[0]):
-        a, b, c, d = upper_left[x], upper_right[x], lower_left[x], lower_right[x]
-        u, v = place[x] & np.uint32(31), (place[x] >> np.uint32(14)) & np.uint32(31)
-        red_blue = _bilinear(a & pair, b & pair, c & pair, d & pair, u, v)
-        green_share = _bilinear(
-            (a >> eight) & pair, (b >> eight) & pair, (c >> eight) & pair, (d >> eight) & pair, u, v
-        )
-        weight = np.float32(cover[x]) * np.float32(1 / 255)
-        stays = np.float32(1) - weight * np.float32(np.int32(green_share >> sixteen)) * np.float32(1 / 255)
-        red = _over(red_blue & byte, wall[x] & byte, weight, stays)
-        green = _over(green_share & byte, (wall[x] >> eight) & byte, weight, stays)
-        blue = _over(red_blue >> sixteen, (wall[x] >> sixteen) & byte, weight, stays)
-        out[x] = red | (green << eight) | (blue << sixteen)
-
-
-@compiled(fastmath=True, inline="always")
-def _bilinear(a: Any, b: Any, c: Any, d: Any, u: Any, v: Any) -> Any:
-    """Two channels at once, `u` and `v` in 32nds."""
-    two, lanes, full = np.uint32(2), np.uint32(0x3FFF3FFF), np.uint32(32)
-    upper = ((a * (full - u) + b * u) >> two) & lanes
-    lower = ((c * (full - u) + d * u) >> two) & lanes
-    return np.uint32((upper * (full - v) + lower * v + np.uint32(0x00800080)) >> np.uint32(8) & np.uint32(0x00FF00FF))
-
-
-@compiled(fastmath=True, inline="always")
-def _over(figure: Any, wall: Any, weight: Any, stays: Any) -> Any:
-    """A channel of the figure, in which it is premultiplied, over one of the wall."""
-    sum_ = np.float32(np.int32(figure)) * weight + np.float32(np.int32(wall)) * stays + np.float32(0.5)
-    return np.uint32(np.int32(min(sum_, np.float32(255))))
 
 
 def painter_inputs(source: SourceGeometry, geometry: FaceGeometry, warped: NDArray[np.uint8]) -> dict[str, FloatArray]:

@@ -11,7 +11,7 @@ from engines.globe import FILES, Globe, outwards, unroll
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
 from engines.media import FRAME_SIZE, HeadPose, Motion
-from engines.renderer import warp
+from engines.warp import warp
 
 TURNED = Motion(pose=HeadPose(0.0, 0.35, 0.0))
 RED, GREEN = (np.full((FRAME_SIZE, FRAME_SIZE, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 255, 0)))

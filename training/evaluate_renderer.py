@@ -24,7 +24,8 @@ from engines.keypoints import LIPS
 from engines.landmarks import TRACKED, Crop, LandmarkFinder
 from engines.media import FRAME_SIZE, Motion
 from engines.openvino_backend import OpenVinoBackend, Precision
-from engines.renderer import Renderer, Source, SourceEncoder, warp
+from engines.renderer import Renderer, Source, SourceEncoder
+from engines.warp import warp
 from training import model_card
 from training.picture_metrics import (
     Picture,

@@ -20,7 +20,8 @@ from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import MIRROR
 from engines.layers import SEAM
 from engines.media import HeadPose, Motion
-from engines.renderer import painter_inputs, warp
+from engines.renderer import painter_inputs
+from engines.warp import warp
 
 AS_PHOTO = 0.3
 """Share of the samples of heads that do not ship whose source is not the neutral portrait."""
