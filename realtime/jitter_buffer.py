@@ -9,7 +9,7 @@ The buffer keeps a *playhead*, the RTP timestamp of the next sample to come out,
   (and a lost one, once known as lost, costs no further time);
 - the playhead lags behind its place, after a late packet or a burst: sound is shortened by a pitch period or so per
   read until it does not, so that delay never stays;
-- nothing came for 100 ms: silence, and a fresh start with the next packet.
+- nothing came for 100 ms: silence, and a fresh start with the next packet, whether the sender's clock went on or not.
 
 No clock of its own and no thread: arrival and read times are arguments, in seconds of any steady clock.
 """
@@ -123,7 +123,10 @@ class JitterBuffer:
         if packet.timestamp in self._packets:
             self.counts.duplicate += 1
             return
-        self._measure(arrival - packet.timestamp / MEDIA_RATE)
+        transit = arrival - packet.timestamp / MEDIA_RATE
+        if self._head is None and transit > self._fastest + self._maximum:
+            self._transits.clear()  # the sender's clock stood still in the pause: what was fast is no measure any more
+        self._measure(transit)
         self._packets[packet.timestamp] = packet
         if len(self._packets) > _CAPACITY:
             del self._packets[min(self._packets)]

@@ -172,6 +172,17 @@ def test_a_pause_is_silence_and_a_fresh_start() -> None:
     assert buffer.counts.lost == 0
 
 
+@pytest.mark.parametrize("seconds", [0.3, 2.0, 20.0])
+def test_a_clock_that_stood_still_in_a_pause_costs_nothing(seconds: float) -> None:
+    # A laptop that slept, a headset that was changed: packets go on after the pause with the timestamps of before.
+    rng = np.random.default_rng(2)
+    arrivals = [i * 0.02 + rng.uniform(0, 0.018) + seconds * (i >= 300) for i in range(500)]
+    buffer, heard = listen(arrivals, reads=round(500 + 50 * seconds))
+    after = heard[round(300 + 50 * seconds) + 3 :]
+    assert min(values(after)) >= 0 and not any(voice.silent for voice in after)
+    assert delays_ms(after).max() <= 45 and buffer.counts.lost == buffer.counts.shortened == 0
+
+
 def test_a_sender_that_is_silent_by_itself_loses_nothing() -> None:
     # DTX: sequence numbers go on, timestamps jump.
     buffer = JitterBuffer(IndexDecoder())
