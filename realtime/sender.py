@@ -13,7 +13,6 @@ import math
 import random
 import struct
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
@@ -48,6 +47,7 @@ from engines.media import MEDIA_RATE
 from realtime.clock import MediaClock
 from realtime.encoders import VIDEO_FLOOR, Encoder, encoder_for
 from realtime.header_extensions import Extensions
+from realtime.throughput import Throughput
 from realtime.tracks import VIDEO_RATE, PacedTrack
 
 logger = logging.getLogger(__name__)
@@ -101,18 +101,15 @@ class MediaSender(RTCRtpSender):
         self._keyframe = True
         self._keyframe_at = -math.inf
         self._lowered_at = -math.inf
-        self._sent: deque[tuple[float, int]] = deque()
+        self._throughput = Throughput()
         self._report: tuple[int, float] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
 
     @property
     def bitrate(self) -> int:
-        """Bits per second that really left in the last second."""
-        horizon = time.monotonic() - 1.0
-        while self._sent and self._sent[0][0] < horizon:
-            self._sent.popleft()
-        return 8 * sum(size for _, size in self._sent)
+        """Bits that really left in the last second."""
+        return self._throughput.bits
 
     def rtp_timestamp(self, media_time: int) -> int:
         """The RTP timestamp of `media_time` on this stream."""
@@ -182,7 +179,7 @@ class MediaSender(RTCRtpSender):
             await self.transport._send_rtp(packet.serialize(self._extensions))
             self.packets += 1
             self.octets += len(payload)
-            self._sent.append((time.monotonic(), len(payload)))
+            self._throughput.add(len(payload))
 
     async def _run_reports(self) -> None:
         try:
