@@ -28,19 +28,21 @@ def compose(
     with a soft seam."""
     picture = np.empty_like(warped)
     keep, colour = (_stretched(part) for part in unfold(main[0]))
-    _lay(warped.reshape(FRAME_SIZE, -1), keep, colour, picture.reshape(FRAME_SIZE, -1))
+    _lay(warped.reshape(FRAME_SIZE, -1), _tripled(keep), _rows(colour), picture.reshape(FRAME_SIZE, -1))
     for window, layer in ((geometry.mouth, mouth), (geometry.eyes, eyes)):
         first = (window.top * FRAME_SIZE + window.left) * 3
-        keep, colour = (part.reshape(window.height, -1) for part in unfold(layer[0]))
-        _replace(warped.ravel(), keep, colour, _share(window.height, window.width), picture.ravel(), first)
+        keep, colour = unfold(layer[0])
+        share = _share(window.height, window.width)
+        _replace(warped.ravel(), _tripled(keep), _rows(colour), share, picture.ravel(), first)
     return picture
 
 
 def unfold(folded: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(h, w, 16) to two of (2h, 2w, 3): how much of each channel beneath stays, and premultiplied colour in levels."""
-    height, width = folded.shape[:2]
-    keep, colour = (np.empty((2 * height, 2 * width, 3), np.float32) for _ in range(2))
-    _unfold(folded, keep, colour)
+    """(h, w, 16) to how much of what is beneath stays, (2h, 2w), and premultiplied colour in levels, (2h, 2w, 3)."""
+    height, width = 2 * folded.shape[0], 2 * folded.shape[1]
+    keep, colour = np.empty((height, width), np.float32), np.empty((height, width, 3), np.float32)
+    odds = cv2.exp(np.ascontiguousarray(folded[..., 3::4]))  # all at once: by itself each takes ten times as long
+    _unfold(folded, odds, keep, colour)
     return keep, colour
 
 
@@ -53,20 +55,29 @@ def _share(height: int, width: int) -> FloatArray:
 
 
 def _stretched(part: FloatArray) -> FloatArray:
-    """(h, w, 3) at the picture's width, one row after the other: (h, 3 * 512)."""
-    wide = cv2.resize(part, (FRAME_SIZE, len(part)), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(wide.reshape(len(part), -1), np.float32)
+    """(h, w) or (h, w, 3) at the picture's width."""
+    return np.asarray(cv2.resize(part, (FRAME_SIZE, len(part)), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _rows(colour: FloatArray) -> FloatArray:
+    """(h, w, 3) as rows of values, (h, 3 * w)."""
+    return colour.reshape(len(colour), -1)
+
+
+def _tripled(keep: FloatArray) -> FloatArray:
+    """(h, w) likewise, each value for red, green and blue."""
+    return _rows(np.asarray(cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB), np.float32))
 
 
 @compiled(fastmath=True)
-def _unfold(folded: Any, keep: Any, colour: Any) -> None:
-    for y in range(keep.shape[0]):
-        for x in range(keep.shape[1]):
-            first, cell = 8 * (y & 1) + 4 * (x & 1), folded[y >> 1, x >> 1]
-            stays = np.float32(1) / (np.float32(1) + np.exp(cell[first + 3]))
-            for c in range(3):
-                keep[y, x, c] = stays
-                colour[y, x, c] = cell[first + c] * np.float32(255)
+def _unfold(folded: Any, odds: Any, keep: Any, colour: Any) -> None:
+    for y in range(folded.shape[0]):
+        for x in range(folded.shape[1]):
+            for k in range(4):
+                row, column = 2 * y + (k >> 1), 2 * x + (k & 1)
+                keep[row, column] = np.float32(1) / (np.float32(1) + odds[y, x, k])
+                for c in range(3):
+                    colour[row, column, c] = folded[y, x, 4 * k + c] * np.float32(255)
 
 
 @compiled(fastmath=True)

@@ -38,7 +38,7 @@ def test_layers_unfold_in_training_as_in_serving() -> None:
     trained = fit_renderer.unfold_layer(torch.from_numpy(folded))[0].numpy().transpose(1, 2, 0)
     keep, colour = layers.unfold(folded[0])
     np.testing.assert_allclose(trained[..., :3] * 255, colour, atol=1e-3)
-    np.testing.assert_allclose(1 - trained[..., 3:].repeat(3, 2), keep, atol=1e-5)
+    np.testing.assert_allclose(1 - trained[..., 3], keep, atol=1e-5)
 
 
 def test_what_is_outside_the_weight_does_not_count() -> None:

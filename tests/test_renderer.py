@@ -111,7 +111,7 @@ def test_a_layer_is_laid_over_the_picture_as_it_says() -> None:
     np.testing.assert_array_equal(compose(avatar.picture, geometry, main, mouth, eyes), avatar.picture)
     main = rng.normal(0, 0.3, main.shape).astype(np.float32)
     keep, colour = (cv2.resize(part, (512, 512), interpolation=cv2.INTER_LINEAR) for part in unfold(main[0]))
-    laid = (avatar.picture * keep + colour).round().clip(0, 255)
+    laid = (avatar.picture * keep[..., None] + colour).round().clip(0, 255)
     picture = compose(avatar.picture, geometry, main, mouth, eyes)
     for window in (geometry.mouth, geometry.eyes):
         window.cut(laid)[:] = window.cut(picture)
