@@ -8,9 +8,10 @@ under 1 % do. Besides, what a file does to its decoder it does to a process that
 import os
 import signal
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock, Thread, Timer
 from typing import Any, Final, TypeVar
@@ -35,6 +36,8 @@ class MakerProcess:
     def __init__(self, folder: Path, most: int) -> None:
         self._maker, self._begin = AvatarMaker(folder, most), (folder, most)
         self._pool: ProcessPoolExecutor | None = None
+        self._process: BaseProcess | None = None
+        self._working: Future[Any] = Future()
         self._idle: Timer | None = None
         self._changing = Lock()
 
@@ -58,13 +61,20 @@ class MakerProcess:
         return self._work(_refit, id, dict(moved))
 
     def close(self) -> None:
-        """Let the process finish what it has begun, and end."""
+        """End the process. What it has begun is refused, and nothing of it is left."""
         with self._changing:
             pool, self._pool = self._pool, None
             if self._idle is not None:
                 self._idle.cancel()
+            if self._process is not None and not self._working.done():
+                self._process.terminate()
         if pool is not None:
             pool.shutdown()
+
+    def _rest(self) -> None:
+        """Close, unless there is something to do again."""
+        if self._working.done():
+            self.close()
 
     def _work(self, job: Callable[..., Result], *given: Any) -> Result:
         with self._changing:
@@ -72,14 +82,20 @@ class MakerProcess:
                 self._idle.cancel()
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, self._begin)
-            working = self._pool.submit(job, *given)
+                others = active_children()
+                self._working = working = self._pool.submit(_do, job, *given)
+                self._process = next(child for child in active_children() if child not in others)
+            else:
+                self._working = working = self._pool.submit(_do, job, *given)
         try:
             return working.result()
+        except SystemExit as error:
+            raise NoPortrait("unclear", "The server was stopped in the middle of it.") from error
         except BrokenProcessPool as error:
             self.close()
             raise NoPortrait("unclear", "The file broke what reads it: save it anew.") from error
         finally:
-            self._idle = Timer(IDLE_SECONDS, self.close)
+            self._idle = Timer(IDLE_SECONDS, self._rest)
             self._idle.daemon = True
             self._idle.start()
 
@@ -87,10 +103,13 @@ class MakerProcess:
 # In the other process
 
 _makers: list[AvatarMaker] = []
+_jobs: list[Callable[..., Any]] = []
+"""What is being done, if anything is."""
 
 
 def _start(folder: Path, most: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when it is time
+    signal.signal(signal.SIGTERM, _stop)
     work_in_background()
     Thread(target=_end_with_server, daemon=True).start()
     _makers.append(AvatarMaker(folder, most))
@@ -102,6 +121,21 @@ def _end_with_server() -> None:
     assert server is not None
     server.join()
     os._exit(1)
+
+
+def _do(job: Callable[..., Result], *given: Any) -> Result:
+    _jobs.append(job)
+    try:
+        return job(*given)
+    finally:
+        _jobs.clear()
+
+
+def _stop(number: int, frame: object) -> None:
+    """Whatever is half done is tidied up on the way out of it."""
+    if _jobs:
+        raise SystemExit
+    os._exit(0)
 
 
 def _create(data: bytes, name: str) -> Made:

@@ -70,8 +70,9 @@ class Uploads:
         self._waiting = self._coming = 0
 
     def close(self) -> None:
-        self._worker.shutdown(wait=True, cancel_futures=True)
-        self.maker.close()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self.maker.close()  # or it would go on for as long as a clip takes
+        self._worker.shutdown()
 
     async def create(self, request: Request, name: str) -> Fitted:
         if self._coming >= MOST_COMING:

@@ -2,13 +2,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from engines.pictures import BadPicture
 from engines.portrait import NoPortrait
+from engines.portrait_pack import AvatarMaker
 from realtime.maker_process import MakerProcess
 
 
@@ -43,6 +46,28 @@ def test_a_closed_one_begins_anew(maker: MakerProcess) -> None:
     assert maker._work(os.getpid) == process
     maker.close()
     assert maker._work(os.getpid) != process
+
+
+def _dawdle(folder: Path) -> None:
+    with AvatarMaker(folder)._new("half") as (pack, _):
+        (pack / "photo.jpg").write_bytes(b"somebody")
+        time.sleep(60)
+
+
+def test_closing_waits_for_nothing_and_leaves_nothing(maker: MakerProcess, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        refused = thread.submit(maker._work, _dawdle, tmp_path)
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob(".half-*/photo.jpg")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        begun = time.monotonic()
+        maker.close()
+        assert time.monotonic() - begun < 10
+        with pytest.raises(NoPortrait, match="stopped in the middle"):
+            refused.result(timeout=10)
+    assert list(tmp_path.iterdir()) == []
+    assert maker._work(os.getpid) > 0, "and another may begin"
 
 
 def test_it_ends_with_the_server_even_if_that_is_killed(tmp_path: Path) -> None:
