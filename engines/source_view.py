@@ -18,6 +18,7 @@ from engines.expression import FloatArray
 from engines.head_mesh import Part
 from engines.place import SHELF
 from engines.raster import Window, barycentric, rasterize
+from engines.rim import outline
 
 DEPTH_TOLERANCE: Final = 0.04
 """Decimetres that a surface point may lie behind the source's depth buffer and still count as seen."""
@@ -62,7 +63,7 @@ class SourceView:
     and the nearest, for surface seen at a grazing angle; `sight` uint8 (2, T) for the same two, which of the triangles
     it saw: `HIDDEN`, `PARTLY` or `WHOLE`. Surface keeps its place in the source however it is posed, so that this is
     known beforehand. `parts` uint8 (T,) are those of the triangles; `unrolled` is where else they are found, if they
-    are."""
+    are, and `outline` how much they cover of each pixel, uint8 (N, N), if hair is among them."""
 
     pixels: FloatArray
     covered: NDArray[np.uint8]
@@ -72,6 +73,7 @@ class SourceView:
     sight: NDArray[np.uint8]
     parts: NDArray[np.uint8]
     unrolled: Unrolled | None = None
+    outline: NDArray[np.uint8] | None = None
 
     @cached_property
     def marks(self) -> NDArray[np.uint32]:
@@ -90,7 +92,7 @@ def view_source(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray
     view = glimpse(points, triangles, parts, Window.whole(size))
     sight = np.zeros((2, len(triangles)), np.uint8)
     _see(view.pixels, triangles, parts, view.foreign, view.depth, sight)
-    return replace(view, sight=sight)
+    return replace(view, sight=sight, outline=outline(view.covered) if parts.max() >= Part.HAIR else None)
 
 
 def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.uint8], window: Window) -> SourceView:

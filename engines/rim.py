@@ -1,0 +1,198 @@
+"""The rim of the hair, which moves as one.
+
+Hair is modelled as cards, one behind the other and ragged where they end. Triangle by triangle a turned head's outline
+would be a mosaic of them, another in every frame. So along the outline the flow is a plane in every cell, and the
+outline itself is smooth; strands of the source that stand out go along.
+"""
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import atlas
+from engines.compiled import compiled
+from engines.head_mesh import Part
+from engines.place import SHELF, WHERE, nearest_pixel, place_column, place_row, to_place
+
+CELL: Final = 8
+"""Pixels on a side of what moves by one plane."""
+SEEN_SHARE: Final = 0.6
+"""Share of the hair around that the source saw, from which on its own outline is shown."""
+_ROUNDNESS: Final = 5
+"""Pixels on a side of the box by which an outline is blurred, against rags."""
+_FIRST, _EDGE = 77, 2.5
+"""What the blur says where the outline begins, and how much steeper it rises from there."""
+_APART: Final = 4
+"""Pixels around a place where the source's outline surely leaves the target's in which only the target's counts."""
+_STIFF: Final = 40.0
+"""How hard it is for a plane to tilt, in square pixels a sample."""
+_GUESS: Final = np.float32(0.02)
+"""How much a sample counts that the source did not see."""
+_FEWEST: Final = 6
+"""Samples that a plane needs."""
+_ALIKE: Final = 48
+"""32nds of a pixel by which a pixel may move otherwise than its cell, and keeps its own way."""
+_SURELY: Final = 180
+"""From where on an outline surely covers a pixel; at 255 less that it surely does not."""
+_BEYOND, _STEP = 6, 3
+"""Pixels around a cell in which samples are taken, and from one to the next."""
+HIDDEN, SHOWN = 1, 2
+"""What a cell at the rim is: one whose hair the source hardly saw, or one whose outline it shows."""
+
+
+def outline(covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How much a mesh that is where `covered` (N, N) is 1 covers of each pixel, if its outline is smooth: uint8."""
+    soft = cv2.blur(covered * np.uint8(255), (_ROUNDNESS, _ROUNDNESS))
+    return np.asarray(cv2.convertScaleAbs(cv2.subtract(soft, _FIRST), alpha=_EDGE), np.uint8)
+
+
+def smooth_rim(
+    nearest: NDArray[np.int32], parts: NDArray[np.uint8], covered: NDArray[np.uint8], source: NDArray[np.uint8],
+    place: NDArray[np.uint32], cover: NDArray[np.uint8], seen: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Smooth the arrays of a `Flow`, `place`, `cover` and `seen`, where hair ends before the wall, given which triangle
+    is `nearest` at each pixel, the triangles' `parts`, where the mesh is, uint8 (N, N), 0 or 1, and the `outline` that
+    the source has."""
+    count = len(covered) // CELL
+    full = cv2.resize(covered * np.uint8(255), (count, count), interpolation=cv2.INTER_AREA)
+    around = np.ones((3, 3), np.uint8)
+    ends = cv2.dilate((full > 0).astype(np.uint8), around) & cv2.dilate((full < 255).astype(np.uint8), around)
+    kinds, corners = np.zeros((count, count), np.uint8), np.zeros((count + 1, count + 1, 3), np.float32)
+    _fit(ends, nearest, parts, seen, place, kinds, corners)
+    corners[..., :2] /= np.maximum(corners[..., 2:], 1)
+    soft, apart = outline(covered), np.zeros_like(covered)
+    _move(kinds, corners, nearest, source, soft, place, cover, seen, apart)
+    _part(kinds, atlas.widen(apart, _APART), soft, place, cover)
+
+
+@compiled(fastmath=True)
+def _fit(ends: Any, nearest: Any, parts: Any, seen: Any, place: Any, kinds: Any, corners: Any) -> None:
+    """Of each cell in which the mesh may end and nothing but hair is: its kind; and at its corners how far the hair in
+    it and around it has moved, across and down, by the plane through all of that: the sum over the cells that meet
+    there, and their number."""
+    part, one = np.float32(1 / 32), np.float32(1)
+    plane = np.zeros(6, np.float32)
+    for row in range(ends.shape[0]):
+        for column in range(ends.shape[1]):
+            if not ends[row, column]:
+                continue
+            top, left = CELL * row, CELL * column
+            sums, hair, shown, mixed = np.zeros(12, np.float32), 0, 0, False
+            for y in range(max(top - _BEYOND, 0), min(top + CELL + _BEYOND, nearest.shape[0]), _STEP):
+                for x in range(max(left - _BEYOND, 0), min(left + CELL + _BEYOND, nearest.shape[1]), _STEP):
+                    t = nearest[y, x]
+                    if t < 0:
+                        continue
+                    if parts[t] != np.uint8(Part.HAIR):
+                        mixed |= top - _STEP <= y < top + CELL + _STEP and left - _STEP <= x < left + CELL + _STEP
+                        continue
+                    hair += 1
+                    at, weight = place[y, x], _GUESS
+                    if seen[y, x] and at >> np.uint32(SHELF) == np.uint32(atlas.PICTURE):
+                        weight = one
+                        shown += 1
+                    across, down = np.float32(x - left), np.float32(y - top)
+                    dx = np.float32(place_column(at)) * part - np.float32(x)
+                    dy = np.float32(place_row(at)) * part - np.float32(y)
+                    sums[0] += weight
+                    sums[1] += weight * across
+                    sums[2] += weight * down
+                    sums[3] += weight * across * across
+                    sums[4] += weight * across * down
+                    sums[5] += weight * down * down
+                    sums[6] += weight * dx
+                    sums[7] += weight * dx * across
+                    sums[8] += weight * dx * down
+                    sums[9] += weight * dy
+                    sums[10] += weight * dy * across
+                    sums[11] += weight * dy * down
+            if mixed or hair < _FEWEST:
+                continue
+            kinds[row, column] = SHOWN if shown > SEEN_SHARE * hair else HIDDEN
+            _solve(sums, plane)
+            for corner in range(4):
+                lower, right = corner >> 1, corner & 1
+                into = corners[row + lower, column + right]
+                into[0] += plane[0] + (plane[1] * right + plane[2] * lower) * CELL
+                into[1] += plane[3] + (plane[4] * right + plane[5] * lower) * CELL
+                into[2] += one
+
+
+@compiled(fastmath=True, inline="always")
+def _solve(sums: Any, plane: Any) -> None:
+    """The plane of least squares, about the mean of its samples."""
+    total = np.float32(1) / sums[0]
+    x, y, stiff = sums[1] * total, sums[2] * total, np.float32(_STIFF) * total
+    xx, yy = sums[3] * total - x * x + stiff, sums[5] * total - y * y + stiff
+    xy = sums[4] * total - x * y
+    inverse = np.float32(1) / (xx * yy - xy * xy)
+    for k in range(2):
+        mean = sums[6 + 3 * k] * total
+        by_x, by_y = sums[7 + 3 * k] * total - mean * x, sums[8 + 3 * k] * total - mean * y
+        across, down = (by_x * yy - by_y * xy) * inverse, (by_y * xx - by_x * xy) * inverse
+        plane[3 * k], plane[3 * k + 1], plane[3 * k + 2] = mean - across * x - down * y, across, down
+
+
+@compiled(fastmath=True)
+def _move(
+    kinds: Any, corners: Any, nearest: Any, source: Any, soft: Any, place: Any, cover: Any, seen: Any, apart: Any
+) -> None:  # fmt: skip
+    """Move the cells' pixels, from corner to corner evenly. Of `SHOWN` cells the source's own outline goes along;
+    `apart` is 1 where it leaves the target's."""
+    last, half, share = np.float32(32 * (place.shape[1] - 1)), np.uint8(128), np.float32(1 / CELL)
+    picture, worn = np.uint32(atlas.PICTURE << SHELF), np.uint32(atlas.WORN << SHELF)
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            kind = kinds[row, column]
+            if kind == 0:
+                continue
+            a, b = corners[row, column], corners[row, column + 1]
+            c, d = corners[row + 1, column], corners[row + 1, column + 1]
+            for y in range(CELL * row, CELL * row + CELL):
+                low = np.float32(y - CELL * row) * share
+                left_x, left_y = a[0] + (c[0] - a[0]) * low, a[1] + (c[1] - a[1]) * low
+                slope_x = (b[0] + (d[0] - b[0]) * low - left_x) * share
+                slope_y = (b[1] + (d[1] - b[1]) * low - left_y) * share
+                for x in range(CELL * column, CELL * column + CELL):
+                    t, across = nearest[y, x], np.float32(x - CELL * column)
+                    there = soft[y, x] >= half
+                    if kind == HIDDEN and t >= 0:
+                        if place[y, x] >> np.uint32(SHELF) == np.uint32(atlas.PICTURE):
+                            place[y, x] = (place[y, x] & np.uint32(WHERE)) | worn
+                        cover[y, x] = soft[y, x]
+                        continue
+                    dx, dy = left_x + slope_x * across, left_y + slope_y * across
+                    at = to_place(np.float32(x) + dx, np.float32(y) + dy, last)
+                    if t >= 0 and seen[y, x] and _goes_along(place[y, x], at):
+                        continue
+                    source_row, source_column = nearest_pixel(at)
+                    within = source[source_row, source_column]
+                    if kind == HIDDEN or (there and within < half):
+                        place[y, x], cover[y, x] = at | worn, soft[y, x]
+                        continue
+                    place[y, x], cover[y, x] = at | picture, 255
+                    apart[y, x] = within > np.uint8(_SURELY) and soft[y, x] < np.uint8(255 - _SURELY)
+                    if t >= 0:
+                        seen[y, x] = 255
+
+
+@compiled(inline="always")
+def _goes_along(place: Any, at: Any) -> Any:
+    """Whether a place in the picture is near enough `at` where the cell has it."""
+    off = max(abs(place_column(place) - place_column(at)), abs(place_row(place) - place_row(at)))
+    return off < _ALIKE and place >> np.uint32(SHELF) == np.uint32(atlas.PICTURE)
+
+
+@compiled()
+def _part(kinds: Any, apart: Any, soft: Any, place: Any, cover: Any) -> None:
+    """Where the outlines are too far `apart` the target's is shown."""
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            if kinds[row, column] != SHOWN:
+                continue
+            for y in range(CELL * row, CELL * row + CELL):
+                for x in range(CELL * column, CELL * column + CELL):
+                    if apart[y, x] and place[y, x] >> np.uint32(SHELF) == np.uint32(atlas.PICTURE):
+                        cover[y, x] = soft[y, x]
