@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.clip import Clip
+from engines.eyeballs import Eyeballs
 from engines.face_geometry import Interior, SourceGeometry
 from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh
@@ -35,7 +36,8 @@ class UnknownAvatar(KeyError):
 @dataclass(frozen=True)
 class Avatar:
     """Who is shown: `picture` uint8 RGB (512, 512, 3), facing the camera, and its geometry; the clip in which they
-    move, if they were made of one; and the retouch of that picture, if it is a photo."""
+    move, if they were made of one; the retouch of that picture, if it is a photo; and their eyeballs, if somebody could
+    look behind the lids."""
 
     id: str
     name: str
@@ -45,6 +47,7 @@ class Avatar:
     geometry: SourceGeometry
     clip: Clip | None = None
     retouch: Retouch | None = None
+    eyeballs: Eyeballs | None = None
 
     @property
     def thumbnail(self) -> Path:
@@ -53,12 +56,15 @@ class Avatar:
 
     @cached_property
     def content_hash(self) -> str:
-        """Names what the source cache depends on: the picture, the mesh and the globe."""
+        """Names what the source cache depends on: the picture, the mesh, the globe and the eyeballs."""
         digest = hashlib.sha256(self.picture.tobytes())
         digest.update(self.geometry.points.tobytes())
         if self.geometry.globe is not None:
             for picture in (self.geometry.globe.skin, self.geometry.globe.worn, self.geometry.globe.strands):
                 digest.update(picture.tobytes())
+        if self.eyeballs is not None:
+            for array in self.eyeballs.arrays().values():
+                digest.update(array.tobytes())
         return digest.hexdigest()
 
 
@@ -85,4 +91,5 @@ def load_avatar(name: str, folder: Path = AVATARS) -> Avatar:
     clip = Clip(pack, mesh, geometry.interior) if Clip.exists(pack) else None
     retouch = Retouch.load(pack, len(mesh.triangles)) if (pack / RETOUCH).is_file() else None
     picture = np.ascontiguousarray(picture[..., ::-1])
-    return Avatar(name, about["name"], about["description"], pack, picture, geometry, clip, retouch)
+    about_them = about["name"], about["description"]
+    return Avatar(name, *about_them, pack, picture, geometry, clip, retouch, Eyeballs.load(pack))

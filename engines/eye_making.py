@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from engines.atlas import fill
 from engines.expression import FloatArray
-from engines.eye_paint import LIT, EyePaint, shut_points, upper_lids
+from engines.eye_paint import EyePaint, shut_points, upper_lids
+from engines.eyeballs import LIT, Eyeballs, eyes_box
 from engines.face_geometry import SourceGeometry
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
@@ -27,8 +28,6 @@ IRIS_RANGE: Final = (0.84, 1.2)
 """Radii that are tried, in shares of it: the fit's scale is off by some."""
 STRETCHED: Final = 0.8
 """Share of its size when shut that a triangle has in the photo, below which it is part of a lid that comes down."""
-_AROUND: Final = 24
-"""Pixels around the eyes that the pictures of them show."""
 _LID, _LASHES = (6, 3), (7, 5)
 """Pixels beside and above what is stretched that are drawn anew, and that lashes reach."""
 _BULGE: Final = 0.08
@@ -43,41 +42,34 @@ _FAR: Final = 2.2
 """Radii of the iris from its centre at which the white has one colour."""
 _WHITE: Final = 0.75
 """Lightness of the white of the eye, in shares of its light parts, below which it lies in the shadow of lashes."""
+_GLINT, _GLINT_SHARE = 40.0, 0.3
+"""Levels by which a highlight is lighter than the iris, at least, and the most of the iris that it fills."""
+_INNER: Final = 0.85
+"""Share of the iris's radius within which highlights are looked for: at its rim the white shines in."""
 _CROSS: Final = np.array([[0, 1, 0], [0, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 0]], np.uint8)
 
 
 def eye_paint(picture: NDArray[np.uint8], geometry: SourceGeometry) -> EyePaint:
     """What `picture` uint8 RGB (512, 512, 3), a photo of a head with its eyes open, does not show of them."""
-    box = _eyes_box(geometry)
-    balls = _whole_eyeballs(picture, geometry, box)
-    lids = _shut_lids(picture, geometry, box)
-    return EyePaint(balls[..., :3].copy(), balls[..., 3:].copy(), lids, box.left, box.top)
+    box = eyes_box(geometry)
+    return EyePaint(_whole_eyeballs(picture, geometry, box), _shut_lids(picture, geometry, box))
 
 
-def _eyes_box(geometry: SourceGeometry) -> Window:
-    """The part of the picture that holds both eyes."""
-    pixels = Window.whole(FRAME_SIZE).pixels(geometry.points)[geometry.mesh.keypoints]
-    lids = pixels[[row for row, name in enumerate(KEYPOINT_NAMES) if name.startswith("lid")], :2]
-    low = np.clip(np.floor(lids.min(0)) - _AROUND, 0, FRAME_SIZE).astype(int)
-    high = np.clip(np.ceil(lids.max(0)) + _AROUND, 0, FRAME_SIZE).astype(int)
-    return Window(FRAME_SIZE / 2, int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-
-
-def _whole_eyeballs(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window) -> NDArray[np.uint8]:
-    """`picture` uint8 RGB (512, 512, 3) within `box` without lids, eyeballs all over; and the light on them, uint8 RGB
-    (h, w, 6) together."""
+def _whole_eyeballs(picture: NDArray[np.uint8], geometry: SourceGeometry, box: Window) -> Eyeballs:
+    """`picture` uint8 RGB (512, 512, 3) within `box` without lids, eyeballs all over."""
     raster = rasterize(geometry.points, geometry.mesh.triangles, Window.whole(FRAME_SIZE))
     photo = box.cut(picture).astype(np.float32)
-    drawn = np.empty((*photo.shape[:2], 6), np.float32)
+    drawn = np.empty((*photo.shape[:2], 10), np.float32)
     eyeball = raster.parts(geometry.mesh.parts, box) == Part.EYE
     middle = float(raster.pixels[geometry.mesh.keypoints, 0].mean()) - box.left
     for columns in (slice(0, int(middle)), slice(int(middle), box.width)):
-        drawn[:, columns] = _whole_eyeball(photo[:, columns], eyeball[:, columns], _unit(geometry))
-    return np.asarray(drawn.round().clip(0, 255), np.uint8)
+        drawn[:, columns] = _whole_eyeball(photo[:, columns], eyeball[:, columns], pixels_per_decimetre(geometry))
+    levels = drawn.round().clip(0, 255).astype(np.uint8)
+    return Eyeballs(levels[..., :4].copy(), levels[..., 4:7].copy(), levels[..., 7:].copy(), box.left, box.top)
 
 
-def _unit(geometry: SourceGeometry) -> float:
-    """Pixels of the picture in a decimetre at the eyes."""
+def pixels_per_decimetre(geometry: SourceGeometry) -> float:
+    """How large the source picture shows what is as far away as the eyes."""
     lids = geometry.points[geometry.mesh.keypoints][
         [KEYPOINT_NAMES.index(f"lid_{side}_2") for side in ("left", "right")]
     ]
@@ -85,18 +77,22 @@ def _unit(geometry: SourceGeometry) -> float:
 
 
 def _whole_eyeball(photo: FloatArray, eyeball: NDArray[np.bool_], unit: float) -> FloatArray:
-    """One eye, where `eyeball` (h, w) shows, completed over all of `photo`, and the light on it: float32 (h, w, 6)."""
+    """One eye, where `eyeball` (h, w) shows, completed over all of `photo`, with how much of it lies behind its cornea,
+    the light on it, and what shines on it: float32 (h, w, 10)."""
     sure = cv2.erode(eyeball.astype(np.uint8), _CROSS)
     if sure.sum() < 20:
-        return np.dstack([photo, np.full_like(photo, LIT)])
+        return np.dstack([photo, np.zeros_like(photo[..., :1]), np.full_like(photo, LIT), np.zeros_like(photo)])
     light = photo @ LUMA
     x, y, radius = find_iris(light, sure > 0, IRIS_RADIUS * unit)
     rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
     distance = np.hypot(columns - x, rows - y)
+    shine = find_highlights(photo, (sure > 0) & (distance < _INNER * radius), distance)
+    photo = photo - shine
+    light = photo @ LUMA
     white, disc = (sure > 0) & (distance > radius + 2), (sure > 0) & (distance < radius + 1)
     if white.any():
         white &= light > _WHITE * np.quantile(light[white], 0.7)
-    if white.any() and disc.any():  # what is light near the rim is a lid's edge, farther in a highlight
+    if white.any() and disc.any():  # what is light near the rim is a lid's edge
         dark = light < (np.median(light[white]) + np.median(light[disc])) / 2
         disc &= dark | (cv2.erode(sure, np.ones((5, 5), np.uint8)) > 0)
     far = distance > _FAR * radius
@@ -109,7 +105,24 @@ def _whole_eyeball(photo: FloatArray, eyeball: NDArray[np.bool_], unit: float) -
     seen = cv2.GaussianBlur(sure.astype(np.float32), (0, 0), 0.7)[..., None]
     seen = np.clip(2 * seen - 0.6, 0, 1)
     ball = np.asarray(ball + (photo - ball) * seen, np.float32)
-    return np.dstack([ball, _light(photo, ball, inside, eyeball & ((seen[..., 0] > 0.5) | (inside[..., 0] == 0)))])
+    known_light = eyeball & ((seen[..., 0] > 0.5) | (inside[..., 0] == 0))
+    return np.dstack([ball, 255 * inside, _light(photo, ball, inside, known_light), shine])
+
+
+def find_highlights(photo: FloatArray, iris: NDArray[np.bool_], distance: FloatArray) -> FloatArray:
+    """What lamps and windows add to the `photo` (h, w, 3), float32 likewise: much more light than is usual on the
+    `iris` (h, w) at the same `distance` (h, w) from its middle. It must be small beside the iris, or it is none."""
+    if iris.sum() < 20:
+        return np.zeros_like(photo)
+    light = photo @ LUMA
+    usual = float(np.median(light[iris]))
+    spread = float(np.median(np.abs(light[iris] - usual)))
+    core = iris & (light > usual + max(_GLINT, 4 * spread))
+    if not 0 < core.sum() < _GLINT_SHARE * iris.sum():
+        return np.zeros_like(photo)
+    near = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)) & iris
+    plain = _whole_iris(photo, (iris & (near == 0)).astype(np.uint8), distance)
+    return np.asarray(np.maximum(photo - plain, 0) * near[..., None], np.float32)
 
 
 def _light(photo: FloatArray, ball: FloatArray, iris: FloatArray, known: NDArray[np.bool_]) -> NDArray[np.uint8]:

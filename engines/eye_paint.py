@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engines.compiled import compiled
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_SIZE, FloatArray
+from engines.eyeballs import FOLLOWING, LIT, Eyeballs, EyeLook, drawn_anew, look_up, smooth
 from engines.face_geometry import FaceGeometry, SourceGeometry
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
@@ -21,33 +22,22 @@ DOWN_FROM, DOWN_TO = 0.08, 0.5
 """Share of an eye's height by which its lid is down when the drawn lid begins to show, and when it alone shows."""
 HIDDEN_FROM, SHUT_FROM = 0.6, 0.88
 """The same when lashes begin to hide what is left of the eyeball, and when they begin to lie on the skin below."""
-LIT: Final = 200
-"""Light of an eyeball on which no shadow falls."""
 SEAM: Final = 6
 """Pixels over which the window blends into the picture at its border."""
 SHADOW: Final = 0.3
 """How dark the eyeball is under a lid that is down."""
-MOVED_FROM, MOVED_TO = 0.5, 2.5
-"""Pixels that an eye has moved when the whole eyeball begins to show, and when it alone shows: at rest the photo is
-right."""
 _COMES_DOWN: Final = -0.004
 """Decimetres up that the upper lids travel, at least."""
 _BLINKS: Final = [EXPRESSION_INDEX["eyeBlinkLeft"], EXPRESSION_INDEX["eyeBlinkRight"]]
-_CORNERS: Final = [[KEYPOINT_NAMES.index(f"lid_{side}_{number}") for number in (0, 4)] for side in ("right", "left")]
-_IRISES: Final = [KEYPOINT_NAMES.index(f"iris_{side}") for side in ("right", "left")]
-_UPPER, _LOWER = ([KEYPOINT_NAMES.index(f"lid_{side}_{number}") for side in ("right", "left")] for number in (2, 6))
+_UPPER, _LOWER = ([KEYPOINT_NAMES.index(f"lid_{side}_{number}") for side in ("left", "right")] for number in (2, 6))
 
 
 @dataclass(frozen=True)
 class EyePaint:
-    """The part of the source picture from (`left`, `top`) on, without lids and with shut ones: `eyeballs` uint8 RGB
-    (h, w, 3), the `light` on them where they are (`LIT`: as they are drawn), likewise, and `lids` uint8 RGBA."""
+    """The `eyeballs` of a photo, and as large as their pictures its shut `lids`, uint8 RGBA."""
 
-    eyeballs: NDArray[np.uint8]
-    light: NDArray[np.uint8]
+    eyeballs: Eyeballs
     lids: NDArray[np.uint8]
-    left: int
-    top: int
 
 
 class EyePainter:
@@ -58,13 +48,13 @@ class EyePainter:
         self._source = Window.whole(FRAME_SIZE).pixels(geometry.points)
         self._shut = Window.whole(FRAME_SIZE).pixels(shut_points(geometry))
         self._kinds = self._sort()
-        self._heights, self._gaze = _heights(geometry.keypoints), _gaze(geometry.keypoints)
-        self._middles = _middles(geometry.keypoints)
+        self._heights, self._look = _heights(geometry.keypoints), EyeLook(geometry)
 
     def _sort(self) -> NDArray[np.uint8]:
         """Per triangle: 1 eyeball, 2 upper lid, 3 what lies below it when it is shut, 0 none of these."""
         kinds = (self._mesh.parts == Part.EYE).astype(np.uint8)
-        paint, corners = self._paint, self._shut[self._mesh.triangles, :2] - (self._paint.left, self._paint.top)
+        paint, balls = self._paint, self._paint.eyeballs
+        corners = self._shut[self._mesh.triangles, :2] - (balls.left, balls.top)
         height, width = paint.lids.shape[:2]
         at = np.concatenate([corners, corners.mean(1, keepdims=True)], 1).round().astype(int)
         inside = (at >= 0).all(2) & (at[..., 0] < width) & (at[..., 1] < height)
@@ -78,18 +68,18 @@ class EyePainter:
         drawn; both uint8 RGB (512, 512, 3)."""
         window, raster, keypoints = geometry.eyes, geometry.raster, geometry.keypoints
         down = np.clip(1 - _heights(keypoints) / self._heights, 0, 1).astype(np.float32)
-        moved = np.linalg.norm(_gaze(keypoints) - self._gaze, axis=1) * FRAME_SIZE / 2
-        lid = _smooth((down - DOWN_FROM) / (DOWN_TO - DOWN_FROM))
-        anew = np.maximum(_smooth((moved - MOVED_FROM) / (MOVED_TO - MOVED_FROM)), lid)
-        shut, hidden = (_smooth((down - start) / (1 - start)) for start in (SHUT_FROM, HIDDEN_FROM))
-        away = ((_middles(keypoints) - self._middles) * (FRAME_SIZE / 2)).astype(np.float32)
+        with_head, turned = self._look.moved(raster.pixels)
+        lid = smooth((down - DOWN_FROM) / (DOWN_TO - DOWN_FROM))
+        anew = np.maximum(drawn_anew(turned), lid)
+        shut, hidden = (smooth((down - start) / (1 - start)) for start in (SHUT_FROM, HIDDEN_FROM))
         middle = int((keypoints[_UPPER, 0].mean() + 1) * FRAME_SIZE / 2) - window.left
-        paint, area = self._paint, window.cut(picture)
+        balls, lids, area = self._paint.eyeballs, self._paint.lids, window.cut(picture)
         drawn, eyeball = np.empty(area.shape, np.float32), np.zeros(area.shape[:2], np.uint8)
         _lay(
             window.cut(warped), window.cut(raster.triangle), window.left, window.top, raster.pixels,
-            self._mesh.triangles, self._kinds, self._source, self._shut, paint.eyeballs, paint.light, paint.lids,
-            paint.left, paint.top, np.stack([anew, lid, shut]), away, middle, drawn, eyeball,
+            self._mesh.triangles, self._kinds, self._source, self._shut, balls.bare, balls.light, balls.shine, lids,
+            balls.left, balls.top, np.stack([anew, lid, shut]), with_head, with_head + FOLLOWING * turned, middle,
+            drawn, eyeball,
         )  # fmt: skip
         _finish(drawn, eyeball, lid, hidden, middle, area)
 
@@ -113,30 +103,15 @@ def upper_lids(mesh: HeadMesh) -> NDArray[np.bool_]:
 
 
 def _heights(keypoints: FloatArray) -> FloatArray:
-    """How high the eyes (right, left) are open, in [-1, 1] of the picture."""
+    """How high the eyes (left, right) are open, in [-1, 1] of the picture."""
     return np.asarray(np.maximum(keypoints[_LOWER, 1] - keypoints[_UPPER, 1], 1e-4), np.float32)
-
-
-def _gaze(keypoints: FloatArray) -> FloatArray:
-    """Where the irises (right, left) are between the corners of the eyes (2, 2), in [-1, 1] of the picture."""
-    return np.asarray(keypoints[_IRISES, :2] - _middles(keypoints), np.float32)
-
-
-def _middles(keypoints: FloatArray) -> FloatArray:
-    """The places between the corners of the eyes (right, left) (2, 2), in [-1, 1] of the picture."""
-    return np.asarray(keypoints[_CORNERS, :2].mean(1), np.float32)
-
-
-def _smooth(share: FloatArray) -> FloatArray:
-    share = np.clip(share, 0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 @compiled(fastmath=True)
 def _lay(
     warped: Any, nearest: Any, left: int, top: int, pixels: Any, triangles: Any, kinds: Any, source: Any, shut: Any,
-    eyeballs: Any, light: Any, lids: Any, paint_left: int, paint_top: int, shares: Any, away: Any, middle: int,
-    drawn: Any, eyeball: Any,
+    bare: Any, light: Any, shine: Any, lids: Any, paint_left: int, paint_top: int, shares: Any, away: Any,
+    highlights: Any, middle: int, drawn: Any, eyeball: Any,
 ) -> None:  # fmt: skip
     for y in range(nearest.shape[0]):
         for x in range(nearest.shape[1]):
@@ -145,38 +120,29 @@ def _lay(
             t = nearest[y, x]
             if t < 0 or kinds[t] == 0:
                 continue
-            side = int(x >= middle)
+            side = int(x < middle)
             share = shares[np.uint8(kinds[t] - 1), side]
             eyeball[y, x] = kinds[t] == 1
             if share == 0:
                 continue
-            at, picture = (source, eyeballs) if kinds[t] == 1 else (shut, lids)
+            at, picture = (source, bare) if kinds[t] == 1 else (shut, lids)
             a, b, c_ = triangles[t, 0], triangles[t, 1], triangles[t, 2]
             wb, wc = barycentric(pixels, a, b, c_, left + x, top + y)
             u = at[a, 0] + wb * (at[b, 0] - at[a, 0]) + wc * (at[c_, 0] - at[a, 0]) - paint_left
             v = at[a, 1] + wb * (at[b, 1] - at[a, 1]) + wc * (at[c_, 1] - at[a, 1]) - paint_top
+            opaque = look_up(picture, 3, u, v) * np.float32(1 / 255)
             if kinds[t] != 1:
-                share *= _look_up(lids, 3, u, v) * np.float32(1 / 255)
+                share *= opaque
             shadows = np.float32(1) - shares[1, side]
-            across = np.float32(left + x - paint_left) - away[side, 0]
-            along = np.float32(top + y - paint_top) - away[side, 1]
+            across, along = np.float32(left + x - paint_left), np.float32(top + y - paint_top)
+            light_x, light_y = across - away[side, 0], along - away[side, 1]
+            shine_x, shine_y = across - highlights[side, 0], along - highlights[side, 1]
             for c in range(3):
-                value = _look_up(picture, c, u, v)
+                value = look_up(picture, c, u, v)
                 if kinds[t] == 1:  # shadows stay where the lids throw them
-                    value *= np.float32(1) + (_look_up(light, c, across, along) * np.float32(1 / LIT) - 1) * shadows
+                    value *= np.float32(1) + (look_up(light, c, light_x, light_y) * np.float32(1 / LIT) - 1) * shadows
+                    value = min(value + look_up(shine, c, shine_x, shine_y) * opaque, np.float32(255))
                 drawn[y, x, c] += (value - drawn[y, x, c]) * share
-
-
-@compiled(fastmath=True, inline="always")
-def _look_up(picture: Any, channel: int, x: Any, y: Any) -> Any:
-    """A channel of `picture` at a place, bilinearly."""
-    u = min(max(x, np.float32(0)), np.float32(picture.shape[1] - 1.001))
-    v = min(max(y, np.float32(0)), np.float32(picture.shape[0] - 1.001))
-    column, row = int(u), int(v)
-    u, v = u - np.float32(column), v - np.float32(row)
-    above = picture[row, column, channel] * (1 - u) + picture[row, column + 1, channel] * u
-    below = picture[row + 1, column, channel] * (1 - u) + picture[row + 1, column + 1, channel] * u
-    return above * (1 - v) + below * v
 
 
 @compiled(fastmath=True)
@@ -185,7 +151,7 @@ def _finish(drawn: Any, eyeball: Any, lid: Any, hidden: Any, middle: int, out: A
     height, width = eyeball.shape
     one, seam = np.float32(1), np.float32(SEAM)
     for x in range(width):
-        side = int(x >= middle)
+        side = int(x < middle)
         shade, light = np.float32(SHADOW) * lid[side], one - np.float32(0.6) * hidden[side]
         for y in range(2, height - 1):
             if eyeball[y, x]:

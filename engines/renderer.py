@@ -21,6 +21,7 @@ from engines.clip import ClipFrame
 from engines.compiled import compiled
 from engines.drawing import Painting
 from engines.expression import LIP_SIZE, FloatArray, expression_from_lips
+from engines.eyeballs import EyeballLayer, Gleam
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.layers import compose
 from engines.lids import smooth_lids
@@ -40,12 +41,14 @@ _GAPE: Final = np.ones(LIP_SIZE, np.float32)
 
 @dataclass(frozen=True)
 class Source:
-    """What is computed once per avatar: its atlas, its geometry, the encoded picture, and what retouches a photo."""
+    """What is computed once per avatar: its atlas, its geometry, the encoded picture, what retouches a photo, and the
+    eyeballs that are known."""
 
     atlas: Atlas | Plate
     geometry: SourceGeometry
     identity: FloatArray
     retoucher: Retoucher | None = None
+    eyes: EyeballLayer | None = None
 
 
 class SourceEncoder:
@@ -57,7 +60,8 @@ class SourceEncoder:
     def __call__(self, avatar: Avatar) -> Source:
         """Encode an avatar."""
         if avatar.retouch is None:
-            return self.encode(avatar.picture, avatar.geometry)
+            eyes = None if avatar.eyeballs is None else EyeballLayer(avatar.eyeballs, avatar.geometry)
+            return replace(self.encode(avatar.picture, avatar.geometry), eyes=eyes)
         source = self.encode(avatar.retouch.sealed(avatar.picture), avatar.geometry)
         retoucher = Retoucher.of(avatar.retouch, avatar.geometry)
         blank = np.zeros_like(avatar.picture)  # what is compiled when it is first drawn is compiled now
@@ -77,28 +81,32 @@ class SourceEncoder:
 @dataclass(frozen=True)
 class Sketch:
     """A frame before it is painted: the warp, the geometry that made it, and what the painter takes of them; of a clip
-    also the frame as it was `filmed`, of which as much stays as can."""
+    also the frame as it was `filmed`, of which as much stays as can; and the `gleam` of eyes that were laid in."""
 
     warped: NDArray[np.uint8]
     geometry: FaceGeometry
     inputs: dict[str, FloatArray]
     filmed: NDArray[np.uint8] | None
     retoucher: Retoucher | None
+    gleam: Gleam | None
 
     @classmethod
     def of(cls, source: Source, motion: Motion) -> Self:
         motion = (RENDERED if source.retoucher is None else PHOTO).bring_within(motion)
         geometry = face_geometry(source.geometry, motion)
         warped = warp(source.atlas, geometry)
+        gleam = None if source.eyes is None else source.eyes.lay(warped, geometry)
         inputs = {"identity": source.identity, **painter_inputs(source.geometry, geometry, warped)}
         filmed = source.atlas.backdrop if isinstance(source.atlas, Plate) else None
-        return cls(warped, geometry, inputs, filmed, source.retoucher)
+        return cls(warped, geometry, inputs, filmed, source.retoucher, gleam)
 
     def painted(self, layers: Mapping[str, FloatArray]) -> Painting:
         """The picture of the painter's `layers` (1, h, w, 16)."""
         picture = compose(self.warped, self.geometry, *(layers[f"{name}_layer"] for name in ("main", "mouth", "eyes")))
         if self.retoucher is None or not self.retoucher.draws_eyes:
             smooth_lids(picture, self.geometry)
+        if self.gleam is not None:
+            self.gleam.add(picture)
         if self.retoucher is not None:
             self.retoucher.draw(picture, self.warped, self.geometry)
         return Painting(picture) if self.filmed is None else keep_unmoved(self.filmed, picture, self.geometry.flow)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.eye_paint import EyePaint, EyePainter
+from engines.eyeballs import Eyeballs
 from engines.face_geometry import FaceGeometry, SourceGeometry
 from engines.mouth_paint import MouthPaint, MouthPainter
 
@@ -46,10 +47,8 @@ class Retouch:
         arrays: dict[str, NDArray[Any]] = {
             "mouth": np.stack([self.mouth.teeth, self.mouth.tongue, self.mouth.hollow]),
             "cheeks": np.packbits(self.mouth.cheeks),
-            "eyeballs": self.eyes.eyeballs,
-            "light": self.eyes.light,
             "lids": self.eyes.lids,
-            "eyes_at": np.array([self.eyes.left, self.eyes.top]),
+            **self.eyes.eyeballs.arrays(),
         }
         if self.lips is not None:
             arrays |= {"lips": self.lips.picture, "lips_at": np.array([self.lips.left, self.lips.top])}
@@ -60,7 +59,7 @@ class Retouch:
         """Read what `save` wrote for a head of so many `triangles`. Raises `ValueError` when it is something else."""
         with np.load(folder / RETOUCH, allow_pickle=False) as arrays:
             try:
-                eyes = EyePaint(arrays["eyeballs"], arrays["light"], arrays["lids"], *arrays["eyes_at"].tolist())
+                eyes = EyePaint(Eyeballs.of(arrays), arrays["lids"])
                 lips = Lips(arrays["lips"], *arrays["lips_at"].tolist()) if "lips" in arrays else None
                 cheeks = np.unpackbits(arrays["cheeks"], count=triangles).astype(bool)
                 teeth, tongue, hollow = arrays["mouth"].astype(np.float32)

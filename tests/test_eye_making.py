@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.eye_making import eye_paint, find_iris
+from engines.eye_making import eye_paint, find_highlights, find_iris
 from engines.keypoints import KEYPOINT_NAMES
 from tests.photos import photo
 
@@ -23,23 +23,48 @@ def test_the_iris_is_found_though_lids_cover_some_of_it(x: float, y: float, radi
     np.testing.assert_allclose(found, (x, y, radius), atol=1.0)
 
 
+def drawn_iris() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A brown iris with a black pupil, float32 (24, 24, 3), where it is, and how far from its middle."""
+    rows, columns = np.mgrid[:24, :24].astype(np.float32)
+    away = np.hypot(columns - 12, rows - 12)
+    photo = np.where((away < 3.5)[..., None], 15.0, (90.0, 55.0, 30.0)).astype(np.float32)
+    return photo, away < 10, away
+
+
+def test_a_highlight_is_told_from_the_iris_below_it() -> None:
+    plain, iris, away = drawn_iris()
+    wet = plain.copy()
+    wet[6:9, 8:11] += 120.0
+    shine = find_highlights(wet, iris, away)
+    np.testing.assert_allclose(shine[6:9, 8:11], 120.0, atol=2.0)
+    assert np.abs(wet - shine - plain).max() < 12
+
+
+def test_neither_a_dry_iris_nor_a_pale_half_is_a_highlight() -> None:
+    plain, iris, away = drawn_iris()
+    assert not find_highlights(plain, iris, away).any()
+    plain[:, 13:] += 120.0
+    assert not find_highlights(plain, iris, away).any()
+
+
 def test_behind_the_lids_there_is_eyeball_and_not_skin() -> None:
     picture, geometry = photo()
-    paint = eye_paint(picture, geometry)
+    balls = eye_paint(picture, geometry).eyeballs
     pixels = (geometry.keypoints[:, :2] + 1) * 256 - 0.5
 
     def at(name: str, up: float, across: float = 0.0) -> tuple[int, int]:
         x, y = pixels[KEYPOINT_NAMES.index(name)]
-        return round(float(y) - up) - paint.top, round(float(x) + across) - paint.left
+        return round(float(y) - up) - balls.top, round(float(x) + across) - balls.left
 
     for side, outwards in (("left", 1), ("right", -1)):
         iris = at(f"iris_{side}", -4)
-        np.testing.assert_allclose(
-            paint.eyeballs[iris], picture[iris[0] + paint.top, iris[1] + paint.left], atol=12, err_msg="seen, so kept"
-        )
+        together = balls.bare[iris][:3].astype(int) + balls.shine[iris]
+        seen = picture[iris[0] + balls.top, iris[1] + balls.left]
+        np.testing.assert_allclose(together, seen, atol=12, err_msg="seen, so kept")
+        assert balls.bare[iris][3] == 255, "behind the cornea"
         hidden = at(f"lid_{side}_2", 4, 13 * outwards)
-        skin = picture[hidden[0] + paint.top, hidden[1] + paint.left].astype(float)
-        white = paint.eyeballs[hidden].astype(float)
+        skin = picture[hidden[0] + balls.top, hidden[1] + balls.left].astype(float)
+        white = balls.bare[hidden][:3].astype(float)
         assert np.ptp(white) / white.max() < 0.6 * np.ptp(skin) / skin.max(), "white is paler than skin"
 
 

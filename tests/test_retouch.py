@@ -16,8 +16,9 @@ def test_a_retouch_is_read_as_it_was_written(tmp_path: Path, parted: bool) -> No
     read = Retouch.load(tmp_path, len(geometry.mesh.triangles))
     for name in ("teeth", "tongue", "hollow", "cheeks"):
         np.testing.assert_array_equal(getattr(read.mouth, name), getattr(made.mouth, name))
-    for name in ("eyeballs", "light", "lids", "left", "top"):
-        np.testing.assert_array_equal(getattr(read.eyes, name), getattr(made.eyes, name))
+    for name in ("bare", "light", "shine", "left", "top"):
+        np.testing.assert_array_equal(getattr(read.eyes.eyeballs, name), getattr(made.eyes.eyeballs, name))
+    np.testing.assert_array_equal(read.eyes.lids, made.eyes.lids)
     np.testing.assert_array_equal(read.sealed(picture), made.sealed(picture))
     assert (read.lips is not None) == parted
     assert (tmp_path / RETOUCH).stat().st_size < 200_000

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import cv2
 
+from engines.face_geometry import Interior, SourceGeometry
 from engines.media import Motion
+from training.studio.eyeballs import make_eyeballs
 from training.studio.globe import make_globe
 from training.studio.head_export import head_mesh
 from training.studio.interior import write_interior
@@ -19,8 +21,8 @@ LICENCE = "CC0-1.0: drawn by training/studio from MakeHuman's CC0 assets"
 
 
 def write_pack(scene: Scene, out: Path, meshes_only: bool = False) -> Path:
-    """Write `out`/<id>/ with `avatar.json`, `mesh.npz`, `source.png`, `thumbnail.jpg`, `interior.*` and `globe_*`;
-    returns it. With `meshes_only` the portrait that lies there stays."""
+    """Write `out`/<id>/ with `avatar.json`, `mesh.npz`, `source.png`, `thumbnail.jpg`, `interior.*`, `globe_*` and
+    `eyeballs.npz`; returns it. With `meshes_only` the portrait that lies there stays."""
     identity = scene.figure.identity
     folder = out / identity.id
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,6 +37,7 @@ def write_pack(scene: Scene, out: Path, meshes_only: bool = False) -> Path:
     mesh.save(folder / "mesh.npz")
     make_globe(scene, mesh).save(folder)
     write_interior(scene.figure.wardrobe, folder)
+    make_eyeballs(scene, SourceGeometry(mesh, scene.camera, Interior.load(folder))).save(folder)
     if meshes_only:
         return folder
     picture = scene.shoot(Motion())[..., ::-1]

@@ -1,6 +1,7 @@
 """What stands in front of the camera: materials, and meshes on the graphics card."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -82,6 +83,7 @@ class Surface:
     ) -> None:
         self.material, self.vertices, self.triangles = material, vertices, triangles
         self.visible = True
+        self._context = context
         self.faces = vertices[triangles]
         self.image = _texture(context, material.image)
         self.mask = None if material.mask is None else _texture(context, material.mask)
@@ -125,6 +127,15 @@ class Surface:
             centres = positions[self.faces].mean(1)
             order = np.argsort(-((centres - sort_from) ** 2).sum(1))
             self.index.write(np.ascontiguousarray(self.triangles[order].astype(np.int32)).tobytes())
+
+    @contextmanager
+    def blank(self) -> Iterator[None]:
+        """White all over for a while."""
+        image, white = self.image, _texture(self._context, np.full((4, 4, 4), 255, np.uint8))
+        self.image = white
+        yield
+        self.image = image
+        white.release()
 
     def release(self) -> None:
         """Give the graphics memory back."""
