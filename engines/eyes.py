@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engines.expression import EXPRESSION_INDEX, FloatArray
 
 DEGREE: Final = float(np.pi / 180)
-LOOK_DOWN_RANGE: Final = 20 * DEGREE
+LOOK_DOWN_RANGE: Final = 30 * DEGREE
 LOOK_UP_RANGE: Final = 15 * DEGREE
 LOOK_SIDE_RANGE: Final = 30 * DEGREE
 """Gaze at which the look coefficients are 1: the lids of the head mesh follow the eyes at these ranges."""

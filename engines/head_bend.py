@@ -29,6 +29,8 @@ ANCHOR: Final = 0.3
 _OPENING: Final = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch")
 OPENING: Final = np.array([1.0 if name.startswith(_OPENING) else 0.0 for name in EXPRESSION_INDEX], np.float32)
 """1 for the coefficients that only an open mouth shows."""
+_MEETING: Final = 1.5
+"""Share of the travel to shut, in that of the mean head, from which on lids that follow a look down would meet."""
 _ROW: Final = {KEYPOINT_NAMES[index]: row for row, index in enumerate(TRACKED)}
 _UNTRACKED: Final = [index for index in range(len(KEYPOINT_NAMES)) if index not in TRACKED]
 _LIP_PAIRS: Final = tuple(
@@ -170,7 +172,8 @@ def _keep_rigid(head: HeadMesh, vertices: FloatArray, moved: FloatArray) -> Floa
 
 
 def _fitting_lids(basis: FaceBasis, neutral: FloatArray) -> FloatArray:
-    """The mean's deltas with lids that travel as far as these eyes are open."""
+    """The mean's deltas with lids that travel as far as these eyes are open; a look down they follow as far as any,
+    unless they would meet."""
     mean = basis.mean
     deltas = mean.deltas.copy()
     for side in ("left", "right"):
@@ -178,7 +181,7 @@ def _fitting_lids(basis: FaceBasis, neutral: FloatArray) -> FloatArray:
         blink = EXPRESSION_INDEX[f"eyeBlink{side.capitalize()}"]
         travel = float(mean.deltas[blink, lower, 1] - mean.deltas[blink, upper, 1])
         wider = float((neutral[upper, 1] - neutral[lower, 1]) - (mean.neutral[upper, 1] - mean.neutral[lower, 1]))
-        scale = np.float32(np.clip(1 + wider / travel, 0.5, 1.8))
-        for name in ("eyeBlink", "eyeLookDown", "eyeSquint"):
-            deltas[EXPRESSION_INDEX[f"{name}{side.capitalize()}"]] *= scale
+        scale = float(np.clip(1 + wider / travel, 0.5, 1.8))
+        for name, share in (("eyeBlink", scale), ("eyeSquint", scale), ("eyeLookDown", min(1.0, _MEETING * scale))):
+            deltas[EXPRESSION_INDEX[f"{name}{side.capitalize()}"]] *= np.float32(share)
     return deltas

@@ -203,7 +203,7 @@ def test_the_lids_follow_the_gaze() -> None:
     looking, _ = play(silence(10 * SECONDS), Controls(gaze=(0.2, -0.2)))
     assert looking[-1].gaze == pytest.approx((0.2, -0.2))
     open_eyes = (channel(looking, "eyeBlinkLeft") == 0.0) & (np.arange(len(looking)) > SECONDS)
-    np.testing.assert_allclose(channel(looking, "eyeLookDownLeft")[open_eyes], 0.573, atol=1e-3)
+    np.testing.assert_allclose(channel(looking, "eyeLookDownLeft")[open_eyes], 0.382, atol=1e-3)
     assert channel(looking, "eyeLookInLeft")[-1] == pytest.approx(0.382, abs=1e-3)
     assert channel(looking, "eyeLookOutRight")[-1] == pytest.approx(0.382, abs=1e-3)
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from engines.atlas import GLOBE_SKIN
 from engines.avatar import AVATARS, list_avatars, load_avatar
 from engines.expression import EXPRESSION_INDEX, FloatArray, rest_expression
+from engines.eye_making import IRIS_RADIUS
+from engines.eyes import LOOK_DOWN_RANGE
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import INNER_LIPS, KEYPOINT_NAMES, LIDS, LIPS, MIRROR, MOUTH
 from engines.media import HeadPose, Motion
@@ -53,7 +55,8 @@ def test_eight_avatars_ship_with_all_their_files_in_little_space() -> None:
     assert len(NAMES) == 8
     for name in NAMES:
         files = {path.name: path.stat().st_size for path in (AVATARS / name).iterdir()}
-        assert set(files) >= {"avatar.json", "mesh.npz", "source.png", "thumbnail.jpg", "interior.npz", "interior.png"}
+        assert set(files) >= {"avatar.json", "mesh.npz", "source.png", "thumbnail.jpg", "eyeballs.npz"}
+        assert set(files) >= {"interior.npz", "interior.png"}
         assert sum(files.values()) < 1_000_000
 
 
@@ -195,6 +198,21 @@ def test_a_blink_shuts_the_eye(mesh: HeadMesh) -> None:
 
     rest, shut = pose(mesh), pose(mesh, eyeBlinkLeft=1.0)
     assert opening(shut) < 0.25 * opening(rest)
+
+
+def test_lids_follow_a_look_down_and_keep_the_iris_covered_from_above(mesh: HeadMesh) -> None:
+    def shown(share: float) -> tuple[float, float]:
+        """How high the eye is open, and how far the iris's middle lies below the upper lid, decimetres."""
+        gaze = (share * LOOK_DOWN_RANGE, 0.0)
+        points = mesh.pose(Motion(expression(eyeLookDown=share), gaze=gaze))[mesh.keypoints]
+        upper, lower, iris = (
+            float(points[KEYPOINT_NAMES.index(name), 1]) for name in ("lid_left_2", "lid_left_6", "iris_left")
+        )
+        return upper - lower, upper - iris
+
+    opening, above = zip(*(shown(share) for share in (0.0, 0.3, 0.6, 1.0)), strict=True)
+    assert (np.diff(opening) < 0).all() and opening[-1] > 0.005
+    assert max(above) < IRIS_RADIUS, "no white above it"
 
 
 def test_gaze_turns_the_eyeballs_alone(mesh: HeadMesh) -> None:

@@ -47,7 +47,7 @@ def _sided() -> dict[str, Recipe]:
         part = {"mouth-parling": 0.35, "mouth-open": 0.06}
         recipes |= {
             f"eyeBlink{side}": Recipe({f"{eye}-closure": 1.0}),
-            f"eyeLookDown{side}": Recipe({f"{eye}-closure": 0.3}),
+            f"eyeLookDown{side}": Recipe({f"{eye}-closure": 0.55}),
             f"eyeLookUp{side}": Recipe(poses={f"{side}UpperLidOpen": 0.3}),
             f"eyeSquint{side}": Recipe({f"{eye}-slit": 0.6}),
             f"eyeWide{side}": Recipe(poses={f"{side}UpperLidOpen": 0.6}),
