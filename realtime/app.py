@@ -83,6 +83,12 @@ def create_app(
     sessions = Sessions(resources)
     uploads = Uploads(sessions, maker) if maker and settings.max_uploads else None
 
+    async def stop() -> None:
+        """Nobody is called any more and nothing made; again does nothing."""
+        await sessions.close()
+        if uploads:
+            await asyncio.to_thread(uploads.close)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop, avatar = asyncio.get_running_loop(), sessions.find_avatar("")
@@ -114,18 +120,16 @@ def create_app(
         try:
             yield
         finally:
-            await sessions.close()
+            await stop()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            if uploads:
-                uploads.close()
             workers.close()
             for executor in (resources.background, resources.encoders):
                 executor.shutdown(wait=True, cancel_futures=True)
 
     app = FastAPI(title="Visavis", version=_version(), description=_about(), lifespan=lifespan)
-    app.state.sessions = sessions
+    app.state.sessions, app.state.stop = sessions, stop
     app.include_router(create_router(sessions))
     app.include_router(create_drive_router(sessions))
     app.include_router(create_upload_router(uploads, settings.token))

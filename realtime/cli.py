@@ -58,6 +58,7 @@ def serve(parsed: argparse.Namespace) -> int:
         if settings.tls_cert:
             check_certificate(settings.tls_cert, settings.tls_key)
         with bind(settings.host, settings.port) as door:
+            print("Getting ready: a few seconds, or a minute after an update", flush=True)
             from engines import avatar
             from engines.portrait_pack import user_folder
             from realtime.app import create_app
@@ -104,6 +105,7 @@ def run(app: "FastAPI", settings: Settings, door: socket.socket) -> int:
     import uvicorn
 
     from engines.memory import use_large_pages
+    from realtime.server import Server
 
     sys.setswitchinterval(0.001)  # a worker shall not keep the loop, and with it the sound, waiting for the GIL
     gc.collect()
@@ -119,9 +121,12 @@ def run(app: "FastAPI", settings: Settings, door: socket.socket) -> int:
     )
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"Visavis on {scheme}://{host}:{door.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+    address = f"{scheme}://{host}:{door.getsockname()[1]}"
+    server = Server(
+        config, ready=lambda: print(f"Visavis on {address} (Ctrl-C ends it)", flush=True), ending=app.state.stop
+    )
     with suppress(KeyboardInterrupt):  # uvicorn has closed by then and hands it on
-        uvicorn.Server(config).run([door])
+        server.run([door])
     return 0
 
 

@@ -1,10 +1,11 @@
-"""The real server, page and avatars on an engine of no weight: `python -m tests.house serve [flags] [--cost s]`.
+"""The real server, page and avatars on an engine of no weight: `python -m tests.house serve [flags]`.
 
 It takes four calls. With an `--avatar-folder` it makes avatars of photos, by a search that knows one face.
 """
 
 import argparse
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import numpy as np
 
 from engines import avatar
 from engines.landmarks import TRACKED, Face, LandmarkFinder
-from engines.portrait_pack import AvatarMaker
+from engines.portrait_pack import AvatarMaker, Made
 from realtime.app import create_app
 from realtime.cli import bind, run
+from realtime.maker_process import MakerProcess
 from realtime.settings import Settings
 from tests.fakes import FakeEngine
 from tests.portraits import shipped_points
@@ -38,9 +40,19 @@ class HouseMaker(AvatarMaker):
         pass
 
 
-def make_avatars(settings: Settings) -> HouseMaker | None:
+class Dawdler(MakerProcess):
+    """Takes a minute for every avatar, in the process that the server has for it."""
+
+    def create(self, data: bytes, name: str) -> Made:
+        self._work(time.sleep, 60)
+        raise AssertionError("a minute is over")
+
+
+def make_avatars(settings: Settings, dawdle: bool) -> HouseMaker | Dawdler | None:
     if not settings.avatar_folder:
         return None
+    if dawdle:
+        return Dawdler(Path(settings.avatar_folder), settings.max_uploads)
     maker = HouseMaker(Path(settings.avatar_folder), settings.max_uploads)
     maker.__dict__["_finder"] = OneFace()
     return maker
@@ -51,10 +63,11 @@ def main() -> int:
     serve = parser.add_subparsers(required=True).add_parser("serve")
     Settings.add_arguments(serve)
     serve.add_argument("--cost", type=float, default=0.0, help="seconds that a picture takes")
+    serve.add_argument("--dawdle", action="store_true", help="take a minute for an avatar")
     parsed = parser.parse_args()
     settings = Settings.load(parsed)
     settings = replace(settings, max_sessions=settings.max_sessions or 4)
-    app = create_app(settings, FakeEngine(parsed.cost), avatar, make_avatars(settings))
+    app = create_app(settings, FakeEngine(parsed.cost), avatar, make_avatars(settings, parsed.dawdle))
     return run(app, settings, bind(settings.host, settings.port))
 
 

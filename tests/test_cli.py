@@ -1,4 +1,5 @@
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -14,6 +15,25 @@ from realtime.settings import Settings
 from tests.caller import Caller
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+async def test_what_is_being_made_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "tests.house", "serve", "--port", "0", "--dawdle"]
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(*command, "--avatar-folder", str(tmp_path), stdout=pipe, stderr=pipe)
+    assert server.stdout is not None
+    async with asyncio.timeout(60):
+        while not (address := re.search(rb"http://\S+", await server.stdout.readline())):
+            pass
+    async with httpx.AsyncClient(base_url=address[0].decode(), timeout=30) as client:
+        assert (await client.get("/healthz")).status_code == 200, "what is told can be opened"
+        making = asyncio.create_task(client.post("/v1/avatars", content=b"photo"))
+        await asyncio.sleep(1)
+        server.send_signal(signal.SIGINT)
+        answer = await making
+        assert answer.status_code == 422 and answer.json()["error"] == "unclear"
+    _, errors = await asyncio.wait_for(server.communicate(), 10)
+    assert server.returncode == 0 and "Traceback" not in errors.decode()
 
 
 async def test_ctrl_c_ends_the_server_cleanly_and_soon() -> None:
