@@ -132,14 +132,13 @@ def create_app(
     app.state.sessions, app.state.stop = sessions, stop
     app.include_router(create_router(sessions))
     app.include_router(create_drive_router(sessions))
-    app.include_router(create_upload_router(uploads, settings.token))
+    app.include_router(create_upload_router(uploads, settings))
     answer_refusals(app)
     app.middleware("http")(_add_security)
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    if origins:
+    if settings.origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=origins,
+            allow_origins=settings.origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["Authorization", "Content-Type", "If-Match"],
             expose_headers=["Location", "ETag", "Retry-After"],

@@ -96,6 +96,11 @@ class Settings:
         return [url.strip() for url in self.ice_servers.split(",") if url.strip()]
 
     @property
+    def origins(self) -> list[str]:
+        """The sites of `cors_origins`."""
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @property
     def delay_ticks(self) -> int:
         """From the reading of a sample to its release with its picture: lookahead, the second half of the frame that
         it may stand in, and the making of the picture."""

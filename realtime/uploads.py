@@ -12,9 +12,10 @@ Points are fractions (x, y) of the avatar's picture, y down; `handles` names tho
 avatar made of a clip has neither. The photo is kept, without its metadata, as far as it shows the head, so that it can
 be fitted anew; of a clip the frames are kept, without the sound. Whoever may call this server sees every avatar on it.
 
-Errors, as everywhere, are JSON (`{"error", "message"}`): 404 unknown_avatar, 408 too_slow, 409 in_use, 413 too_large,
-415 not_a_picture, 422 no_face | too_small | too_dark | too_turned | too_blurred | eyes_hidden | mouth_hidden |
-unclear | too_short | too_many | unknown_point | bad_message | moving, 429 busy, 507 not_kept.
+Errors, as everywhere, are JSON (`{"error", "message"}`): 403 foreign_page, 404 unknown_avatar, 408 too_slow,
+409 in_use, 413 too_large, 415 not_a_picture, 422 no_face | too_small | too_dark | too_turned | too_blurred |
+eyes_hidden | mouth_hidden | unclear | too_short | too_many | unknown_point | bad_message | moving, 429 busy,
+507 not_kept.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from realtime.offer import OfferError
 from realtime.priority import work_in_background
 from realtime.refusals import problems
 from realtime.sessions import Sessions
+from realtime.settings import Settings
 from realtime.signaling import bearer
 
 logger = logging.getLogger(__name__)
@@ -128,9 +130,9 @@ class Uploads:
             self._waiting -= 1
 
 
-def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
+def create_upload_router(uploads: Uploads | None, settings: Settings) -> APIRouter:
     """The routes; without `uploads` only the one that says so."""
-    router = APIRouter(prefix="/v1/avatars", dependencies=[Depends(bearer(token))])
+    router = APIRouter(prefix="/v1/avatars", dependencies=[Depends(bearer(settings.token))])
     methods = "GET" if uploads is None else "GET, POST"
 
     @router.options("", status_code=204, response_class=Response, include_in_schema=False)
@@ -139,12 +141,13 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
 
     if uploads is None:
         return router
-    errors = problems(401, 404, 408, 409, 413, 415, 422, 429, 507)
+    errors = problems(401, 403, 404, 408, 409, 413, 415, 422, 429, 507)
     kinds = {kind: {"schema": {"type": "string"}} for kind in ("image/*", "video/*")}
     body = {"requestBody": {"required": True, "content": kinds}}
 
     @router.post("", status_code=201, summary="Make an avatar", responses=errors, openapi_extra=body)
     async def create_avatar(request: Request, response: Response, name: str = "") -> Fitted:
+        _check_site(request, settings.origins)
         fitted = await uploads.create(request, name)
         response.headers["Location"] = f"/v1/avatars/{fitted.id}"
         return fitted
@@ -162,3 +165,11 @@ def create_upload_router(uploads: Uploads | None, token: str) -> APIRouter:
         await uploads.delete(id)
 
     return router
+
+
+def _check_site(request: Request, origins: list[str]) -> None:
+    """Any page that somebody here looks at may send a file without asking first, and browsers tell whose page it is.
+    (All other requests that change anything they ask for.) Raises `OfferError`."""
+    foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    if foreign and request.headers.get("Origin") not in origins:
+        raise OfferError(403, "foreign_page", "Pages of other sites may not send files here: see --cors-origins")

@@ -165,6 +165,24 @@ async def test_who_goes_away_while_sending_leaves_nothing_behind(tmp_path: Path)
     assert answered[0]["status"] == 400 and not maker.made
 
 
+@pytest.mark.parametrize(
+    ("site", "origin", "status"),
+    [
+        ("same-origin", "http://house", 201),
+        ("none", "", 201),
+        ("cross-site", "https://evil.example", 403),
+        ("same-site", "http://other.house", 403),
+        ("cross-site", "https://friend.example", 201),
+    ],
+)
+async def test_pages_of_other_sites_send_no_files(tmp_path: Path, site: str, origin: str, status: int) -> None:
+    async with serve(FakeMaker(tmp_path), cors_origins="https://friend.example") as client:
+        headers = {"Sec-Fetch-Site": site, "Origin": origin, "Content-Type": "text/plain"}
+        answer = await client.post("/v1/avatars", content=b"photo", headers=headers)
+        assert answer.status_code == status
+        assert status == 201 or answer.json()["error"] == "foreign_page"
+
+
 async def test_photos_wait_for_each_other_and_not_forever(tmp_path: Path) -> None:
     async with serve(FakeMaker(tmp_path, cost=0.1)) as client:
         answers = await asyncio.gather(*(client.post(f"/v1/avatars?name={n}", content=b"photo") for n in range(5)))
