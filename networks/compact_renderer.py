@@ -123,7 +123,7 @@ class CropHead(nn.Module):
         trunk = F.relu(self.enter(window)) + twice(self.sketch(condition))
         for body in self.bodies:
             trunk = body(trunk, condition)
-        detail = F.relu(self.detail(torch.cat([twice(self.up(trunk)), window], 1)))
+        detail = F.relu(twice_beside(self.up(trunk), window, self.detail))
         for edge in self.edges:
             detail = edge(detail, condition)
         layer: Tensor = self.out(detail)
@@ -167,6 +167,24 @@ class CompactRenderer(nn.Module):
 def twice(x: Tensor) -> Tensor:
     """Double height and width."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def twice_beside(coarse: Tensor, fine: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """`convolution` of 3 x 3 over `twice(coarse)` with the channels of `fine` after it.
+
+    Of doubled pixels a kernel sees each twice in a row, and in a column: its weights are added up first, and four
+    products do for nine.
+    """
+    weight, count = convolution.weight, coarse.shape[1]
+    spread = _spread(_spread(weight[:, :count], 2), 3).transpose(0, 1)
+    beside: Tensor = F.conv2d(fine, weight[:, count:], convolution.bias, padding=1)
+    return beside + F.conv_transpose2d(coarse, spread, stride=2, padding=1)
+
+
+def _spread(weight: Tensor, axis: int) -> Tensor:
+    """Three weights along an `axis`, as four with which a pixel is laid upon twice as many."""
+    first, middle, last = (weight.narrow(axis, at, 1) for at in range(3))  # folded when exported, unlike a split
+    return torch.cat([last, middle + last, first + middle, first], axis)
 
 
 def start_transparent(out: nn.Conv2d) -> None:
