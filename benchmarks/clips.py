@@ -21,7 +21,7 @@ from engines.media import CHUNK_SAMPLES, FRAME_TICKS, AudioChunk
 from engines.pipeline import Engine, Pipeline
 from engines.portrait_pack import user_folder
 from engines.scene import Scene
-from realtime.session import SCENE_PIXELS
+from realtime.director import SCENE_PIXELS
 
 WARM_UP: Final = 10
 """Frames of each that do not count."""

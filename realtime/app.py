@@ -26,7 +26,7 @@ from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
 from realtime.priority import make_pictures, work_in_background
 from realtime.refusals import answer_refusals
-from realtime.session import Resources
+from realtime.resources import Resources
 from realtime.sessions import Sessions
 from realtime.settings import Settings
 from realtime.signaling import create_router

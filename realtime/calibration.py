@@ -23,9 +23,9 @@ from engines.media import FRAME_TICKS, STEP, AudioChunk
 from engines.scene import Scene
 from engines.scheduler import Outcome, Scheduler, Step
 from engines.workers import Perform
+from realtime.director import SCENE_PIXELS
 from realtime.encoders import Vp8Encoder
 from realtime.engine import Engine
-from realtime.session import SCENE_PIXELS
 
 _REPEATS: Final = 10
 _SILENCE: Final = np.zeros(320, np.int16)

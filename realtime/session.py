@@ -10,16 +10,9 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
-from engines.controls import Controls
 from engines.media import MEDIA_RATE
-from engines.scene import NoScene, Scene
-from engines.scheduler import Scheduler
-from realtime.animator import Ended
 from realtime.controls import (
     ChangeAvatar,
     DriveFrame,
@@ -29,45 +22,26 @@ from realtime.controls import (
     Set,
     Subscribe,
 )
-from realtime.engine import Avatar, Engine, Pipeline
-from realtime.loop_monitor import LoopMonitor
-from realtime.metrics import Metrics
+from realtime.director import Director
+from realtime.engine import Avatar, Pipeline
 from realtime.offer import MAX_CANDIDATES, Fragment, Offer, OfferError
 from realtime.page import Page
 from realtime.peer import Peer
-from realtime.placement import Full, Place
-from realtime.settings import Settings
+from realtime.placement import Place
+from realtime.resources import Resources
 from realtime.statistics import Statistics
 from realtime.stream import Stream
-from realtime.values import ControlError, plain
+from realtime.values import ControlError
 
 logger = logging.getLogger(__name__)
 
 _FIRST_SOUND: Final = 0.2
 """Seconds that a connected call waits for the microphone before the face appears in silence."""
 
-SCENE_PIXELS: Final = 1280 * 720
-"""Most of a photo that is sent live: what H.264 at level 3.1 and one core take 25 times a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What all sessions of a process share. `scheduler` has the pictures made in time, `encoders` encode them, and what
-    takes a moment and has no time of its own happens in `background`."""
-
-    settings: Settings
-    engine: Engine
-    avatars: dict[str, Avatar]
-    metrics: Metrics
-    monitor: LoopMonitor
-    scheduler: Scheduler
-    background: Executor
-    encoders: Executor
-
 
 class Session:
     """A call. `secret` is its unguessable name in URLs, `id` the one for logs and pages. Make it, `answer` once;
-    everything ends by itself or by `close`."""
+    everything ends by itself or by `close`. `director` changes its face."""
 
     def __init__(
         self,
@@ -82,9 +56,7 @@ class Session:
         self.etag = f'"{secrets.token_hex(8)}"'
         self.state = "connecting"
         self._resources = resources
-        self._avatar = avatar
         self._offer = offer
-        self._place = place
         self._on_closed = on_closed
         self._candidates = offer.candidates
         self._born = self._heard_at = time.monotonic()
@@ -93,9 +65,9 @@ class Session:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._page = Page(self._tell_state, self._follow, self._hear)
         self._statistics = Statistics(resources.metrics)
-        self.controls = Controls()
         settings = resources.settings
         self._stream = stream = Stream(settings, self._statistics, self._page, self._rtp_timestamp)
+        self.director = Director(resources, stream, self._page, place, avatar)
         self._peer = Peer(
             settings, offer, stream.voice, stream.face, stream.take_packet, self._hear, resources.encoders
         )
@@ -140,24 +112,6 @@ class Session:
         self.end(reason)
         if self._life is not None:
             await asyncio.wait([self._life])
-
-    async def set_controls(self, change: Set) -> Controls:
-        """Change the controls, tell the page, and return how they stand. Raises `ControlError`."""
-        animator = self._stream.animator
-        if animator is None:
-            raise ControlError("The call is not live yet: wait for the state event", "not_live")
-
-        def apply(pipeline: Pipeline) -> None:
-            pipeline.controls = self.controls = change.apply(pipeline.controls)
-
-        try:
-            await animator.change(apply)
-        except Ended:
-            raise ControlError("The call has ended", "not_live") from None
-        except ValueError as error:
-            raise ControlError(f"The engine refuses this: {error}") from error
-        self._page.send("set", **{name: plain(value) for name, value in change.values.items()})
-        return self.controls
 
     def drive(self, frame: DriveFrame) -> None:
         """Follow one frame of a tracker, which comes now."""
@@ -207,7 +161,7 @@ class Session:
     def _open_pipeline(self) -> Pipeline:
         settings = self._resources.settings
         seed = int(self.id, 16)
-        return self._resources.engine.open(self._avatar, seed=seed, lookahead_ms=settings.lookahead_ms)
+        return self._resources.engine.open(self.director.avatar, seed=seed, lookahead_ms=settings.lookahead_ms)
 
     async def _finish(self, reason: str) -> None:
         self._change_state("closed", reason=reason)
@@ -244,7 +198,7 @@ class Session:
 
     def _tell_state(self, **more: Any) -> None:
         delay = self._resources.settings.delay_ticks * 1000 // MEDIA_RATE
-        codec, avatar = self._peer.face.codec, self._avatar.id
+        codec, avatar = self._peer.face.codec, self.director.avatar.id
         self._page.send("state", state=self.state, session=self.id, avatar=avatar, delay_ms=delay, codec=codec, **more)
 
     def _rtp_timestamp(self, media_time: int) -> int:
@@ -282,51 +236,14 @@ class Session:
             case Interrupt():
                 self.interrupt()
             case Set() as change:
-                self._spawn(self._set(change))
+                self._spawn(self._direct(self.director.set_controls(change)))
             case DriveFrame() as frame:
                 self.drive(frame)
             case ChangeAvatar(id, scene):
-                avatar = self._resources.avatars.get(id)
-                if avatar is None:
-                    known = ", ".join(self._resources.avatars)
-                    raise ControlError(f"There is no avatar {id[:40]!r}: choose one of {known}", "unknown_avatar")
-                self._spawn(self._change_avatar(avatar, scene))
+                self._spawn(self._direct(self.director.change_avatar(id, scene)))
 
-    async def _set(self, change: Set) -> None:
+    async def _direct(self, work: Coroutine[Any, Any, object]) -> None:
         try:
-            await self.set_controls(change)
+            await work
         except ControlError as error:
             self._page.send("error", code=error.code, message=str(error))
-
-    async def _change_avatar(self, avatar: Avatar, with_scene: bool) -> None:
-        animator = self._stream.animator
-        if animator is None:
-            self._page.send("error", code="not_live", message="The call is not live yet: wait for the state event")
-            return
-        loop, resources, moves = asyncio.get_running_loop(), self._resources, avatar.clip is not None
-        try:
-            scene = await loop.run_in_executor(resources.background, _load_scene, avatar) if with_scene else None
-            self._place.make_room(clip=moves, photo=with_scene)
-        except NoScene as error:
-            self._page.send("error", code="no_scene", message=str(error))
-            return
-        except Full:
-            self._page.send(
-                "error", code="full", message="This is more work than a call may take: others have the places"
-            )
-            return
-        await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
-
-        def show(pipeline: Pipeline) -> None:
-            pipeline.avatar, pipeline.scene = avatar, scene
-
-        with suppress(Ended):
-            await animator.change(show)
-        with suppress(Full):  # a change that was asked for later came first, and gave places back
-            self._place.settle(clip=moves, photo=with_scene)
-        self._avatar = avatar
-        self._page.send("avatar", id=avatar.id, scene=with_scene)
-
-
-def _load_scene(avatar: Avatar) -> Scene:
-    return Scene.load(avatar.thumbnail.parent, SCENE_PIXELS)

@@ -6,7 +6,8 @@ from typing import Final
 from realtime.engine import Avatar
 from realtime.offer import Offer, OfferError
 from realtime.placement import Place, Placement
-from realtime.session import Resources, Session
+from realtime.resources import Resources
+from realtime.session import Session
 
 _LOST: Final = 3.0
 """Seconds without a packet after which a page may start anew beside its lost session."""

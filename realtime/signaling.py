@@ -172,7 +172,7 @@ def create_router(sessions: Sessions) -> APIRouter:
 
     @router.get("/sessions/{secret}/controls", summary="How the controls stand", responses=problems(401, 404))
     async def get_controls(secret: str) -> JSONResponse:
-        return JSONResponse(controls_values(sessions.find(secret).controls))
+        return JSONResponse(controls_values(sessions.find(secret).director.controls))
 
     @router.patch(
         "/sessions/{secret}/controls",
@@ -185,7 +185,7 @@ def create_router(sessions: Sessions) -> APIRouter:
         session = sessions.find(secret)
         try:
             change = read_set(parse(await read_body(request, MAX_BODY, _BODY_SECONDS)))
-            return JSONResponse(controls_values(await session.set_controls(change)))
+            return JSONResponse(controls_values(await session.director.set_controls(change)))
         except ControlError as error:
             raise OfferError(409 if error.code == "not_live" else 400, error.code, str(error)) from error
 
