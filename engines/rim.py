@@ -36,6 +36,8 @@ _ALIKE: Final = 48
 """32nds of a pixel by which a pixel may move otherwise than its cell, and keeps its own way."""
 _SURELY: Final = 180
 """From where on an outline surely covers a pixel; at 255 less that it surely does not."""
+_COVERED: Final = np.uint64(0x0101010101010101)
+"""A row of a cell's pixels that are all covered."""
 _BEYOND, _STEP = 6, 3
 """Pixels around a cell in which samples are taken, and from one to the next."""
 HIDDEN, SHOWN = 1, 2
@@ -56,15 +58,16 @@ def smooth_rim(
     is `nearest` at each pixel, the triangles' `parts`, where the mesh is, uint8 (N, N), 0 or 1, and the `outline` that
     the source has."""
     count = len(covered) // CELL
-    full = cv2.resize(covered * np.uint8(255), (count, count), interpolation=cv2.INTER_AREA)
     around = np.ones((3, 3), np.uint8)
-    ends = cv2.dilate((full > 0).astype(np.uint8), around) & cv2.dilate((full < 255).astype(np.uint8), around)
+    words = covered.view(np.uint64).reshape(count, CELL, count)  # a cell's pixels in a row, as one number
+    some, all_ = np.bitwise_or.reduce(words, axis=1) > 0, np.bitwise_and.reduce(words, axis=1) == _COVERED
+    ends = cv2.dilate(some.view(np.uint8), around) & cv2.dilate((~all_).view(np.uint8), around)
     kinds, corners = np.zeros((count, count), np.uint8), np.zeros((count + 1, count + 1, 3), np.float32)
     _fit(ends, nearest, parts, seen, place, kinds, corners)
     corners[..., :2] /= np.maximum(corners[..., 2:], 1)
     soft, apart = outline(covered), np.zeros_like(covered)
-    _move(kinds, corners, nearest, source, soft, place, cover, seen, apart)
-    _part(kinds, atlas.widen(apart, _APART), soft, place, cover)
+    if _move(kinds, corners, nearest, source, soft, place, cover, seen, apart):
+        _part(kinds, atlas.widen(apart, _APART), soft, place, cover)
 
 
 @compiled(fastmath=True)
@@ -73,13 +76,14 @@ def _fit(ends: Any, nearest: Any, parts: Any, seen: Any, place: Any, kinds: Any,
     it and around it has moved, across and down, by the plane through all of that: the sum over the cells that meet
     there, and their number."""
     part, one = np.float32(1 / 32), np.float32(1)
-    plane = np.zeros(6, np.float32)
+    plane, sums = np.zeros(6, np.float32), np.zeros(12, np.float32)
     for row in range(ends.shape[0]):
         for column in range(ends.shape[1]):
             if not ends[row, column]:
                 continue
             top, left = CELL * row, CELL * column
-            sums, hair, shown, mixed = np.zeros(12, np.float32), 0, 0, False
+            sums[:] = 0
+            hair, shown, mixed = 0, 0, False
             for y in range(max(top - _BEYOND, 0), min(top + CELL + _BEYOND, nearest.shape[0]), _STEP):
                 for x in range(max(left - _BEYOND, 0), min(left + CELL + _BEYOND, nearest.shape[1]), _STEP):
                     t = nearest[y, x]
@@ -114,10 +118,10 @@ def _fit(ends: Any, nearest: Any, parts: Any, seen: Any, place: Any, kinds: Any,
             _solve(sums, plane)
             for corner in range(4):
                 lower, right = corner >> 1, corner & 1
-                into = corners[row + lower, column + right]
-                into[0] += plane[0] + (plane[1] * right + plane[2] * lower) * CELL
-                into[1] += plane[3] + (plane[4] * right + plane[5] * lower) * CELL
-                into[2] += one
+                below, beside = row + lower, column + right
+                corners[below, beside, 0] += plane[0] + (plane[1] * right + plane[2] * lower) * CELL
+                corners[below, beside, 1] += plane[3] + (plane[4] * right + plane[5] * lower) * CELL
+                corners[below, beside, 2] += one
 
 
 @compiled(fastmath=True, inline="always")
@@ -138,9 +142,10 @@ def _solve(sums: Any, plane: Any) -> None:
 @compiled(fastmath=True)
 def _move(
     kinds: Any, corners: Any, nearest: Any, source: Any, soft: Any, place: Any, cover: Any, seen: Any, apart: Any
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
     """Move the cells' pixels, from corner to corner evenly. Of `SHOWN` cells the source's own outline goes along;
-    `apart` is 1 where it leaves the target's."""
+    `apart` is 1 where it leaves the target's; whether it does anywhere."""
+    found = False
     last, half, share = np.float32(32 * (place.shape[1] - 1)), np.uint8(128), np.float32(1 / CELL)
     picture, worn = np.uint32(atlas.PICTURE << SHELF), np.uint32(atlas.WORN << SHELF)
     for row in range(kinds.shape[0]):
@@ -174,8 +179,10 @@ def _move(
                         continue
                     place[y, x], cover[y, x] = at | picture, 255
                     apart[y, x] = within > np.uint8(_SURELY) and soft[y, x] < np.uint8(255 - _SURELY)
+                    found |= apart[y, x] != 0
                     if t >= 0:
                         seen[y, x] = 255
+    return found
 
 
 @compiled(inline="always")
