@@ -23,6 +23,8 @@ def compiled(*, fastmath: bool = False, inline: Literal["never", "always"] = "ne
 
     def decorate(function: Function) -> Function:
         dispatcher: Any = numba.njit(nogil=True, fastmath=fastmath, inline=inline)(function)
+        if dispatcher is function:  # NUMBA_DISABLE_JIT is set, for a debugger
+            return function
         try:
             dispatcher.enable_caching()
         except RuntimeError:  # there is no folder that may be written to: compiled at every start

@@ -30,7 +30,11 @@ from engines.near import near
 @compiled(fastmath=True)
 def call(x): return near(x) + 1
 """
-PROBE = "from engines.caller import call; print(call(10), sum(call.stats.cache_hits.values()))"
+PROBE = """\
+from engines.caller import call
+value = call(10)
+print(value, sum(call.stats.cache_hits.values()) if hasattr(call, "stats") else 0)
+"""
 
 
 @pytest.fixture
@@ -82,6 +86,11 @@ def test_where_nothing_may_be_written_it_is_compiled_at_every_start(package: Pat
     (package / "__pycache__").touch()
     for _ in range(2):
         assert _ask(package, HOME=str(home), XDG_CACHE_HOME=str(home)) == (21, 0)
+
+
+def test_a_debugger_may_switch_it_off(package: Path) -> None:
+    assert _ask(package, NUMBA_DISABLE_JIT="1") == (21, 0)
+    assert not list(package.rglob("*.nbc"))
 
 
 def test_every_import_of_engines_is_followed() -> None:

@@ -264,6 +264,9 @@ def test_a_sound_file_can_speak(page: Page, server: Server, tmp_path: Path) -> N
     wait_for_event(page, type="speaking", speaking=False)
     page.click("#replay")
     wait_for_event(page, type="speaking", speaking=True, count=2)
+    page.set_input_files("#file", tmp_path / "notes.txt")
+    page.wait_for_timeout(3000)  # the tone would have ended, and said so
+    expect(page.locator("#file-note")).to_contain_text("notes.txt holds no sound")
 
 
 KEPT = """async (right) => {

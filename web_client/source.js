@@ -85,13 +85,12 @@ export class Source {
 
   async #read(file) {
     if (!file) return;
+    this.#file?.stop();
     element("file-name").textContent = file.name;
     element("file-note").textContent = "Reading…";
     try {
-      const opened = await SoundFile.open(file);
-      this.#file?.stop();
-      this.#file = opened;
-      element("file-note").textContent = `${opened.seconds.toFixed(1)} s. It plays when you press Start.`;
+      this.#file = await SoundFile.open(file);
+      element("file-note").textContent = `${this.#file.seconds.toFixed(1)} s. It plays when you press Start.`;
       this.#choose();
     } catch (error) {
       element("file-note").textContent = error.message;
