@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines.compiled import compiled
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_SIZE, FloatArray
-from engines.eyeballs import FOLLOWING, LIT, Eyeballs, EyeLook, drawn_anew, look_up, smooth
+from engines.eyeballs import FOLLOWING, LIT, Eyeballs, EyeLook, drawn_anew, look_up
 from engines.face_geometry import FaceGeometry, SourceGeometry
 from engines.head_mesh import HeadMesh, Part
 from engines.keypoints import KEYPOINT_NAMES
@@ -69,9 +69,9 @@ class EyePainter:
         window, raster, keypoints = geometry.eyes, geometry.raster, geometry.keypoints
         down = np.clip(1 - _heights(keypoints) / self._heights, 0, 1).astype(np.float32)
         with_head, turned = self._look.moved(raster.pixels)
-        lid = smooth((down - DOWN_FROM) / (DOWN_TO - DOWN_FROM))
-        anew = np.maximum(drawn_anew(turned), lid)
-        shut, hidden = (smooth((down - start) / (1 - start)) for start in (SHUT_FROM, HIDDEN_FROM))
+        lid = _smooth((down - DOWN_FROM) / (DOWN_TO - DOWN_FROM))
+        anew = np.maximum([drawn_anew(*each) for each in turned], lid).astype(np.float32)
+        shut, hidden = (_smooth((down - start) / (1 - start)) for start in (SHUT_FROM, HIDDEN_FROM))
         middle = int((keypoints[_UPPER, 0].mean() + 1) * FRAME_SIZE / 2) - window.left
         balls, lids, area = self._paint.eyeballs, self._paint.lids, window.cut(picture)
         drawn, eyeball = np.empty(area.shape, np.float32), np.zeros(area.shape[:2], np.uint8)
@@ -105,6 +105,11 @@ def upper_lids(mesh: HeadMesh) -> NDArray[np.bool_]:
 def _heights(keypoints: FloatArray) -> FloatArray:
     """How high the eyes (left, right) are open, in [-1, 1] of the picture."""
     return np.asarray(np.maximum(keypoints[_LOWER, 1] - keypoints[_UPPER, 1], 1e-4), np.float32)
+
+
+def _smooth(share: FloatArray) -> FloatArray:
+    share = np.clip(share, 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 @compiled(fastmath=True)

@@ -32,6 +32,8 @@ LIT: Final = 200
 """Level of the light on an eyeball on which no shadow falls."""
 AROUND: Final = 24
 """Pixels around the eyes that pictures of them show."""
+_REACH: Final = 0.14
+"""How far the eyeballs go on beyond what is known of the lids, in shares of what both eyes are wide."""
 _SIDES: Final = ("left", "right")
 _IRISES: Final = [KEYPOINT_NAMES.index(f"iris_{side}") for side in _SIDES]
 _RIMS: Final = [
@@ -111,11 +113,6 @@ class EyeLook:
         return moved
 
 
-def drawn_anew(turned: FloatArray) -> FloatArray:
-    """How much of eyeballs (2,) is to be drawn anew, whose irises have moved by `turned` (2, 2): 0 to 1."""
-    return smooth((np.linalg.norm(turned, axis=1) - MOVED_FROM) / (MOVED_TO - MOVED_FROM))
-
-
 class EyeballLayer:
     """Lays `Eyeballs` on one head. Safe to use from any thread."""
 
@@ -130,16 +127,29 @@ class EyeballLayer:
     def lay(self, warped: NDArray[np.uint8], face: FaceGeometry) -> Gleam:
         """Lay the eyeballs over the `warped` source uint8 RGB (512, 512, 3), in place, and note in the maps of `face`
         that they are seen, whatever the source hid. Returns what is to be added when all else is painted."""
-        window, raster, balls = face.eyes, face.raster, self._eyeballs
+        raster, balls, window = face.raster, self._eyeballs, self._box(face)
         (with_head, turned), eyes = self._look.moved(raster.pixels), window.cut(warped)
         light = np.zeros(eyes.shape, np.float32)
         _lay(
             window.cut(raster.triangle), window.left, window.top, raster.pixels, self._triangles, self._sides,
             self._source, balls.bare, balls.light, balls.shine, balls.left, balls.top,
-            self._rims, self._rims_at_rest, with_head + FOLLOWING * turned, drawn_anew(turned),
-            window.cut(face.flow.seen), face.eyes_maps, eyes, light,
+            self._rims, self._rims_at_rest, with_head + FOLLOWING * turned, turned, window.cut(face.flow.seen),
+            window.within(face.eyes).cut(face.eyes_maps), eyes, light,
         )  # fmt: skip
         return Gleam(window, light, eyes)
+
+    def _box(self, face: FaceGeometry) -> Window:
+        """The part of the eyes' window that holds eyeballs."""
+        edges = np.empty(4, np.int64)
+        _find_box(face.raster.pixels, self._rims, edges)
+        left, top, right, bottom = edges.tolist()
+        whole = face.eyes
+        left, top = (
+            min(max(at, 0), size) for at, size in ((left - whole.left, whole.width), (top - whole.top, whole.height))
+        )
+        right, bottom = min(right - whole.left, whole.width), min(bottom - whole.top, whole.height)
+        size = max(right - left, 0), max(bottom - top, 0)
+        return Window(whole.scale, whole.left + left, whole.top + top, *size)
 
 
 def eyes_box(geometry: SourceGeometry) -> Window:
@@ -157,10 +167,17 @@ def eye_sides(geometry: SourceGeometry) -> NDArray[np.uint8]:
     return np.where(mesh.parts == Part.EYE, mesh.eye_of_vertex[first], 0).astype(np.uint8)
 
 
-def smooth(share: FloatArray) -> FloatArray:
-    """From 0 to 1 without corners."""
-    share = np.minimum(np.maximum(share, 0), 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
+@compiled(fastmath=True)
+def _find_box(pixels: Any, rims: Any, edges: Any) -> None:
+    """Left, top, right and bottom of what lies between the lids and a little beyond them, into `edges` (4,)."""
+    low, high = pixels[rims[0, 0, 0], :2].copy(), pixels[rims[0, 0, 0], :2].copy()
+    for vertex in rims.ravel():
+        for axis in range(2):
+            low[axis] = min(low[axis], pixels[vertex, axis])
+            high[axis] = max(high[axis], pixels[vertex, axis])
+    reach = np.float32(_REACH) * (high[0] - low[0])
+    edges[0], edges[1] = int(low[0] - reach), int(low[1] - reach)
+    edges[2], edges[3] = int(high[0] + reach) + 1, int(high[1] + reach) + 1
 
 
 @compiled(fastmath=True)
@@ -173,6 +190,15 @@ def _find_moved(pixels: Any, balls: Any, irises: Any, at_rest: Any, moved: Any) 
             moved[0, side, axis] = middle / np.float32(balls.shape[1]) - at_rest[0, side, axis]
             iris = pixels[irises[side], axis] - at_rest[0, side, axis] - at_rest[1, side, axis]
             moved[1, side, axis] = iris - moved[0, side, axis]
+
+
+@compiled(fastmath=True)
+def drawn_anew(across: Any, down: Any) -> Any:
+    """How much of an eyeball is to be drawn anew whose iris has moved by so many pixels: 0 to 1."""
+    moved = np.sqrt(across * across + down * down)
+    share = (moved - np.float32(MOVED_FROM)) * np.float32(1 / (MOVED_TO - MOVED_FROM))
+    share = min(max(share, np.float32(0)), np.float32(1))
+    return share * share * (np.float32(3) - np.float32(2) * share)
 
 
 @compiled(fastmath=True, inline="always")
@@ -190,12 +216,13 @@ def look_up(picture: Any, channel: int, x: Any, y: Any) -> Any:
 @compiled(fastmath=True)
 def _lay(
     nearest: Any, left: int, top: int, pixels: Any, triangles: Any, sides: Any, source: Any, bare: Any, light: Any,
-    shine: Any, paint_left: int, paint_top: int, rims: Any, rims_at_rest: Any, highlights: Any, moved: Any, seen: Any,
+    shine: Any, paint_left: int, paint_top: int, rims: Any, rims_at_rest: Any, highlights: Any, turned: Any, seen: Any,
     maps: Any, eyes: Any, gleam: Any,
 ) -> None:  # fmt: skip
     per_light, per_level = np.float32(1 / LIT), np.float32(1 / 255)
-    columns = np.zeros((2, nearest.shape[1], 3), np.float32)
+    columns, moved = np.zeros((2, nearest.shape[1], 3), np.float32), np.zeros(2, np.float32)
     for side in range(2):
+        moved[side] = drawn_anew(turned[side, 0], turned[side, 1])
         _follow_lids(pixels, rims[side], rims_at_rest[side], left, columns[side])
     for y in range(nearest.shape[0]):
         for x in range(nearest.shape[1]):

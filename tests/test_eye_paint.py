@@ -5,7 +5,7 @@ from engines.eye_making import eye_paint
 from engines.eye_paint import EyePainter
 from engines.face_geometry import FaceGeometry, face_geometry
 from engines.media import Motion
-from engines.renderer import warp
+from engines.warp import warp
 from tests.photos import photo
 from training.studio.sampler import lips_of, motion
 

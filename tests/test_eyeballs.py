@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from engines.eyeballs import FILE, LIT, EyeballLayer, Eyeballs, Gleam
 from engines.eyes import DEGREE
 from engines.face_geometry import FaceGeometry, face_geometry
 from engines.keypoints import KEYPOINT_NAMES
-from engines.media import Motion
+from engines.media import HeadPose, Motion
 from engines.warp import warp
 from training.studio.sampler import lips_of, motion
 
@@ -78,6 +79,14 @@ def test_a_look_shows_nothing_but_eyeball_which_counts_as_seen(gaze: tuple[float
     assert not gleam.light.any()
 
 
+@pytest.mark.parametrize("pose", [HeadPose(0.2, 0.3, 0.4), HeadPose(-0.2, -0.3, 0.4), HeadPose(0.0, 0.0, -0.5)])
+def test_eyeballs_are_laid_to_their_corners_however_the_head_is_turned(pose: HeadPose) -> None:
+    avatar = load_avatar("kenji")
+    _, face, _ = laid(avatar, replace(looking(-10.0, 15.0), pose=pose))
+    inside = eye(face)
+    assert inside.sum() > 150 and (face.eyes_maps[inside][:, 0] == 0).sum() <= 2
+
+
 @pytest.mark.parametrize("gaze", [(10.0, 0.0), (0.0, 12.0), (0.0, -12.0)])
 def test_a_highlight_goes_half_as_far_as_the_iris(gaze: tuple[float, float]) -> None:
     avatar = load_avatar("amara")
@@ -87,9 +96,10 @@ def test_a_highlight_goes_half_as_far_as_the_iris(gaze: tuple[float, float]) -> 
         """The middle of the left eye's iris, and of what shines on it."""
         _, face, gleam = laid(avatar, shown)
         iris = (face.keypoints[KEYPOINT_NAMES.index("iris_left"), :2] + 1) * 256 - 0.5
-        light = gleam.light.mean(2) * (np.arange(face.eyes.width) + face.eyes.left > 256)
+        window = gleam.window
+        light = gleam.light.mean(2) * (np.arange(window.width) + window.left > 256)
         rows, columns = np.nonzero(light > 0.5 * light.max())
-        return iris, np.array([columns.mean() + face.eyes.left, rows.mean() + face.eyes.top])
+        return iris, np.array([columns.mean() + window.left, rows.mean() + window.top])
 
     start = looking(4.0, 4.0)  # as of here the highlight is drawn
     (iris, shine), (iris_before, shine_before) = places(looking(4.0 + gaze[0], 4.0 + gaze[1])), places(start)
@@ -102,15 +112,15 @@ def test_shut_lids_hide_highlights() -> None:
 
 
 def test_a_gleam_brightens_the_eye_and_not_the_lashes_painted_over_it() -> None:
-    warped, face, gleam = laid(load_avatar("jonas"), looking(8.0, 6.0))
+    warped, _, gleam = laid(load_avatar("jonas"), looking(8.0, 6.0))
     lit = gleam.light.max(2) > 20
     assert 4 < lit.sum() < 120
     bright, dark = warped.copy(), np.zeros_like(warped)
     gleam.add(bright)
     gleam.add(dark)
-    brighter = face.eyes.cut(bright).astype(int) - face.eyes.cut(warped)
+    brighter = gleam.window.cut(bright).astype(int) - gleam.window.cut(warped)
     assert (brighter[lit].max(1) > 15).all() and brighter.min() >= 0
-    assert face.eyes.cut(dark)[lit].max() < 0.1 * brighter[lit].max()
+    assert gleam.window.cut(dark)[lit].max() < 0.1 * brighter[lit].max()
 
 
 def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:
