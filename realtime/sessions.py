@@ -81,10 +81,12 @@ class Sessions:
         if session.quiet_seconds < _LOST:
             raise OfferError(409, "already_started", "This page has a session: DELETE it before starting another")
         await session.close("replaced")
+        if (client or "") in self._clients:
+            raise OfferError(409, "already_started", "This page has started a session in the meantime")
 
     def _forget(self, session: Session, client: str | None, place: Place) -> None:
         place.release()
         self._by_secret.pop(session.secret, None)
-        if client is not None:
-            self._clients.pop(client, None)
+        if client is not None and self._clients.get(client) is session:
+            del self._clients[client]
         self.resources.metrics.sessions.set(len(self))

@@ -5,9 +5,11 @@ import weakref
 import psutil
 import pytest
 
+from realtime import sessions as module
 from realtime.session import Session
-from tests.caller import Caller, serve
+from tests.caller import SDP, Caller, serve
 from tests.fakes import FakeEngine
+from tests.test_offer import CANDIDATE, call
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -37,3 +39,16 @@ async def test_twenty_calls_leave_nothing_behind() -> None:
         assert len(sessions) == 0
         text = (await client.get("/metrics")).text
         assert "visavis_sessions 0.0" in text
+
+
+async def test_a_page_that_calls_twice_at_once_has_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve(FakeEngine()) as (app, client):
+
+        async def start() -> int:
+            url = "/v1/sessions?client=one-page-1"
+            return (await client.post(url, content=call(CANDIDATE), headers=SDP)).status_code
+
+        assert await start() == 201
+        monkeypatch.setattr(module, "_LOST", -1.0)  # as if it had been quiet for long
+        assert sorted(await asyncio.gather(start(), start(), start())) == [201, 409, 409]
+        assert len(app.state.sessions) == 1
