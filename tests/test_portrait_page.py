@@ -129,6 +129,17 @@ def test_one_photo_comes_after_the_other_and_escape_does_not_interrupt(page: Pag
     assert not [event for event in events(page) if event["type"] == "interrupted"]
 
 
+def test_a_server_that_goes_away_does_not_hold_the_dialog_open(page: Page) -> None:
+    dialog = page.locator("dialog.portrait")
+    page.route("**/picture?v=*", lambda route: route.abort())
+    upload(page, PHOTO, "Left")
+    expect(page.get_by_text("The server does not answer.")).to_be_visible(timeout=FITTED_MS)
+    page.route("**/v1/avatars/left-*", lambda route: route.abort())
+    page.keyboard.press("Escape")
+    expect(dialog).not_to_be_visible()
+    page.unroute_all()
+
+
 def test_a_refusal_says_why_and_lets_try_again(page: Page, tmp_path: Path) -> None:
     wall = tmp_path / "wall.png"
     cv2.imwrite(str(wall), np.full((200, 300, 3), 180, np.uint8))

@@ -18,7 +18,7 @@ export class Faces {
     this.#headers = headers;
     this.#remembered = remembered;
     this.#show = show;
-    this.#portrait = new Portrait({ headers, changed: (id) => this.relist(id) });
+    this.#portrait = new Portrait({ headers, changed: (id) => this.relist(id).catch(() => {}) });
   }
 
   /** Of the chosen one. */

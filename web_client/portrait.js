@@ -199,8 +199,9 @@ export class Portrait {
     this.#id = id;
     this.#points = points;
     this.#handles = handles;
-    const response = await fetch(`/v1/avatars/${id}/picture?v=${Date.now()}`, { headers: this.#headers() });
-    this.#show(URL.createObjectURL(await response.blob()));
+    const picture = await this.#ask(`/v1/avatars/${id}/picture?v=${Date.now()}`, { as: "blob" });
+    if (!picture) return;
+    this.#show(URL.createObjectURL(picture));
     const still = handles.length > 0; // nothing can be moved in a clip
     if (still) this.#draw();
     this.#zoom(still ? handles.map((name) => points[name]) : null);
@@ -270,10 +271,11 @@ export class Portrait {
   }
 
   /** The answer, or null after saying what is wrong. */
-  async #ask(url, { type = "image/jpeg", ...options } = {}) {
+  async #ask(url, { type = "image/jpeg", as = "json", ...options } = {}) {
     const headers = { ...this.#headers(), ...(options.body && { "Content-Type": type }) };
     const response = await fetch(url, { ...options, headers }).catch(() => null);
-    if (response?.ok) return response.json();
+    const answer = response?.ok && (await response[as]().catch(() => null));
+    if (answer) return answer;
     const { message } = (await response?.json().catch(() => null)) ?? {};
     this.#fail("That did not work", message ?? "The server does not answer.");
     return null;
@@ -289,7 +291,7 @@ export class Portrait {
   async #leave() {
     if (this.dialog.classList.contains("busy")) return;
     if (this.#isNew && this.#id) {
-      await fetch(`/v1/avatars/${this.#id}`, { method: "DELETE", headers: this.#headers() });
+      await fetch(`/v1/avatars/${this.#id}`, { method: "DELETE", headers: this.#headers() }).catch(() => {});
       this.#close(null, false);
     } else this.#close(this.#id, this.#id !== null);
   }
