@@ -92,7 +92,7 @@ def voice() -> Speech:
         "The paper boat was made by my brother on a Monday.",
     ]
     spoken = [utterance for utterance in say("flite:rms", lines) if utterance is not None]
-    return joined([taught(np.random.default_rng(0), utterance, clean=True) for utterance in spoken])
+    return joined([taught(np.random.default_rng(0), utterance, None) for utterance in spoken])
 
 
 def test_the_shipped_networks_follow_a_voice_they_never_heard(speaker: Speaker, voice: Speech) -> None:
