@@ -21,7 +21,7 @@ ISLANDS: Final[dict[str, Choice]] = {
     "audio2exp": Choice((), 74.1),
     "audio_features": Choice(("Log", "Add", "Div"), 74.4),  # powers of a spectrum
     "landmarks": Choice((), 65.2),
-    "renderer_painter": Choice((), 74.2),
+    "renderer_painter": Choice((), 74.9),
     "renderer_source": Choice((), 80.6),
     "live_portrait_appearance": Choice((), 81.6),
     "live_portrait_motion": ALL_SINGLE,  # 51.2 dB in half, but it runs once per picture, and says where all others look
