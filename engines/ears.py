@@ -14,7 +14,8 @@ from engines.features import FRAME_SAMPLES, AudioFeatures
 AUDIO_FEATURES: Final = "audio_features.onnx"
 AUDIO2EXP: Final = "audio2exp.onnx"
 SILENT_FRAMES: Final = 63
-"""More than ears remember: who begins with so much silence finds that a voice which begins is no surprise."""
+"""More than the last sounds that ears hear by: who begins with so much silence finds that a voice which begins is no
+surprise."""
 
 
 class Ear(Protocol):

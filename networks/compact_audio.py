@@ -2,7 +2,8 @@
 
 The front end is a log-mel spectrogram written as convolutions, so that it is part of the exported graph. Behind it
 stand causal blocks after ConvNeXt (Liu et al. 2022, section 2): depthwise convolution, norm over channels, two
-pointwise layers, residual. HuBERT's contract (Hsu et al. 2021, section III): one feature per 320 samples.
+pointwise layers, residual. Among them stands a memory of the voice. HuBERT's contract (Hsu et al. 2021, section III):
+one feature per 320 samples.
 """
 
 import math
@@ -19,6 +20,11 @@ _WINDOW: Final = 400
 _HOP: Final = 160
 _FLOOR: Final = 1e-3
 """Power added before the logarithm: about a quiet room at a window of 25 ms."""
+_HALVED: Final = 500.0
+"""Features, 10 s of them, after which a memory has faded to a half."""
+_SHRINKAGE: Final = 5.0
+_SPAN: Final = 500
+"""Features that a memory sums at once."""
 _DROPPED: Final = 0.08
 """Share of a block's hidden channels that are silent for a whole crop in training, so that none is trusted for one
 voice alone."""
@@ -108,6 +114,50 @@ class Block(nn.Module):
         return x + self.narrow(hidden), past
 
 
+class VoiceMemory(nn.Module):
+    """How this voice makes its sounds: for each kind of sound the mean of what was heard of it, the last ten seconds
+    most of all, told to whatever sounds like that kind now.
+
+    What one voice's /n/ sounds like may be another's /m/. The means are weighted by how likely each feature is of the
+    kind, and shrunk to zero until a tenth of a second of it was heard.
+    """
+
+    def __init__(self, width: int, kinds: int = 8, size: int = 24) -> None:
+        super().__init__()
+        self.kinds, self.size = kinds, size
+        self.norm = ChannelNorm(width)
+        self.kind = nn.Conv1d(width, kinds, 1)
+        self.value = nn.Conv1d(width, size, 1)
+        self.tell = nn.Conv1d(kinds * size, width, 1)
+        with torch.no_grad():  # says little at first
+            self.tell.weight.mul_(0.2)
+
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`x` ``(B, width, n)`` after `past` ``(B, kinds, size + 1)``, weighted sums and, last, the sum of the weights:
+        what follows `x`, the kinds' logits ``(B, kinds, n)`` and the next `past`."""
+        heard = self.norm(x)
+        logits, values = self.kind(heard), self.value(heard)
+        with torch.autocast(x.device.type, enabled=False):  # sums over seconds need more than half precision
+            weights = torch.softmax(logits.float(), dim=1)
+            counted = torch.cat([values.float(), torch.ones_like(values[:, :1], dtype=torch.float32)], dim=1)
+            told = []
+            for some, what in zip(weights.split(_SPAN, dim=2), counted.split(_SPAN, dim=2), strict=True):
+                sums = _faded_sums(some[:, :, None] * what[:, None], past)
+                past = sums[..., -1]
+                means = sums[:, :, :-1] / (sums[:, :, -1:] + _SHRINKAGE)
+                told.append((means * some[:, :, None]).flatten(1, 2))
+        return x + self.tell(torch.cat(told, dim=2)), logits, past
+
+
+def _faded_sums(x: Tensor, past: Tensor) -> Tensor:
+    """Sums along the last axis of `x` ``(..., n)`` in which all that is older, `past` ``(...)`` too, counts less."""
+    steps = torch.arange(int(x.shape[-1]), dtype=torch.float32, device=x.device)
+    age = steps - steps[:, None]
+    fading = torch.where(age >= 0, torch.exp2(age.clamp(min=0) / -_HALVED), torch.zeros_like(age))
+    lost = 1 - torch.exp2((steps + 1) / -_HALVED)  # by itself: rounding to half precision hardly touches the rest
+    return x @ fading - past[..., None] * lost + past[..., None]
+
+
 class CompactAudio(nn.Module):
     """Streaming audio features.
 
@@ -130,6 +180,8 @@ class CompactAudio(nn.Module):
         self.halve = CausalConv(width, width, 4, stride=2)
         self.halve_norm = ChannelNorm(width)
         self.blocks = nn.ModuleList([Block(width, dilation, expansion) for dilation in dilations])
+        self.memory_after = min(8, len(dilations))  # blocks: the others make something of what it tells
+        self.memory = VoiceMemory(width)
         self.last_norm = ChannelNorm(width)
 
     def state_shapes(self) -> list[tuple[int, int]]:
@@ -139,7 +191,7 @@ class CompactAudio(nn.Module):
         for convolution in convolutions:
             assert isinstance(convolution, CausalConv)
             shapes.append((convolution.channels, convolution.context))
-        return shapes
+        return [*shapes, (self.memory.kinds, self.memory.size + 1)]
 
     def start(self, batch: int = 1) -> list[Tensor]:
         """The state before the first sample: zeros on the device of the weights."""
@@ -149,33 +201,36 @@ class CompactAudio(nn.Module):
         """Features, followed by the next state."""
         samples, *rest = state
         mel, samples = self.spectrum(pcm, samples)
-        features, *rest = self.encode(mel, *rest)
+        features, _, *rest = self.encode(mel, *rest)
         return features, samples, *rest
 
     def encode(self, mel: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """What follows the spectrum ``(B, bands, 2 n)``: features, and the state without the spectrum's."""
-        first, halve, *rest = state
+        """What follows the spectrum ``(B, bands, 2 n)``: features, logits of the kinds of sound ``(B, kinds, n)``, and
+        the state without the spectrum's."""
+        first, halve, *rest, memory = state
         x, first = self.first(mel, first)
         x, halve = self.halve(F.silu(self.first_norm(x)), halve)
         x = F.silu(self.halve_norm(x))
         blocks = []
-        for block, past in zip(self.blocks, rest, strict=True):
+        for count, (block, past) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             x, past = block(x, past)
             blocks.append(past)
-        return self.last_norm(x).transpose(1, 2), first, halve, *blocks
+            if count == self.memory_after:
+                x, kinds, memory = self.memory(x, memory)
+        return self.last_norm(x).transpose(1, 2), kinds, first, halve, *blocks, memory
 
 
 def grown(small: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a smaller network as those of a larger one, such as `like`, that says the same.
 
-    Blocks and hidden channels that `small` lacks are those of `like`, but nothing comes out of them. Raises ValueError
-    if `small` is no smaller network of this kind.
+    Blocks, hidden channels and a memory that `small` lacks are those of `like`, but nothing comes out of them. Raises
+    ValueError if `small` is no smaller network of this kind.
     """
     if small.keys() - like.keys():
         raise ValueError(f"weights of another network: {', '.join(sorted(small.keys() - like.keys()))}")
     result = {}
     for name, weight in like.items():
-        result[name] = torch.zeros_like(weight) if ".narrow." in name else weight.clone()
+        result[name] = torch.zeros_like(weight) if ".narrow." in name or ".tell." in name else weight.clone()
         if name in small:
             if any(old > new for old, new in zip(small[name].shape, weight.shape, strict=True)):
                 raise ValueError(f"{name} {tuple(small[name].shape)} does not fit into {tuple(weight.shape)}")

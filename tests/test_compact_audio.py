@@ -4,7 +4,8 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from torch import Tensor  # noqa: E402
 
-from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio, LogMel, grown  # noqa: E402
+from networks import compact_audio  # noqa: E402
+from networks.compact_audio import SAMPLES_PER_FEATURE, CompactAudio, LogMel, VoiceMemory, grown  # noqa: E402
 
 
 def network(seed: int = 0) -> CompactAudio:
@@ -93,3 +94,33 @@ def test_only_smaller_networks_of_the_same_kind_grow() -> None:
         grown({"first_norm.gain": torch.ones(1, 17, 1)}, small)
     with pytest.raises(ValueError, match=r"another network: blocks\.2"):
         grown(large, small)
+
+
+def test_a_memory_sums_spans_as_it_would_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    memory, x = VoiceMemory(16, kinds=3, size=4).eval(), torch.randn(2, 16, 30)
+    past = torch.rand(2, 3, 5)
+    with torch.no_grad():
+        whole, kinds, end = memory(x, past)
+        monkeypatch.setattr(compact_audio, "_SPAN", 7)
+        parts, _, part_end = memory(x, past)
+        weights = torch.softmax(kinds, dim=1)
+        sums = past[:, :, -1]
+        for step in range(30):
+            sums = sums * 0.5 ** (1 / 500) + weights[:, :, step]
+    torch.testing.assert_close(parts, whole)
+    torch.testing.assert_close(part_end, end)
+    torch.testing.assert_close(end[:, :, -1], sums)
+
+
+def test_a_voice_that_is_known_sounds_different_from_a_stranger() -> None:
+    net, pcm = network(), noise(0.4)
+    with torch.no_grad():
+        _, *state = net(noise(8), *net.start())
+        for index in range(len(state) - 1):
+            state[index] = torch.zeros_like(state[index])  # all that it heard of late
+        known, stranger = net(pcm, *state)[0], net(pcm, *net.start())[0]
+        state[-1] *= 2.0**-40
+        forgotten = net(pcm, *state)[0]
+    assert (known - stranger).abs().max() > 0.01
+    torch.testing.assert_close(forgotten, stranger)

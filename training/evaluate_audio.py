@@ -26,7 +26,7 @@ from engines.media import FRAME_RATE, SPEECH_RATE
 from engines.openvino_backend import OpenVinoBackend
 from training import model_card
 from training.speech import augment, beds
-from training.speech.dataset import EVALUATION_VOICES, LANGUAGES, TRAINING_VOICES, Speech, generate, joined
+from training.speech.dataset import EVALUATION_VOICES, LANGUAGES, TRAINING_VOICES, TURN, Speech, generate, joined
 from training.speech.texts import collect
 
 WEIGHTS: Final = Path("engines/assets/weights")
@@ -277,9 +277,10 @@ def _recipe(record: dict[str, Any], log: list[dict[str, Any]], speaker: Speaker,
     return {
         "What": f"""
 Two networks that turn a voice into lip channels, for any speaker. `audio_features.onnx`: 16 kHz samples in, 50 features
-a second out ({speaker.features.dimension} values), causal, with its state in its inputs and outputs. `audio2exp.onnx`:
-the two features of a 40 ms frame and the past 16 expressions in, the bias on the source's expression out, at lookahead
-0, 80 and 160 ms.""",
+a second out ({speaker.features.dimension} values), causal, with its state in its inputs and outputs. In that state is a
+memory of the voice: for each kind of sound the mean of what was heard of it, faded to a half in ten seconds.
+`audio2exp.onnx`: the two features of a 40 ms frame and the past 16 expressions in, the bias on the source's expression
+out, at lookahead 0, 80 and 160 ms.""",
         "Data": f"""
 {record["hours of speech"]:.1f} hours of speech, synthesised from seeds by free software on the training machine:
 {voices}. The voices of flite and festival are cut from recordings of people or trained on them; espeak speaks
@@ -288,7 +289,8 @@ festlex-cmu, festvox-kallpc16k, festvox-kdlpc16k, festvox-italp16k, festvox-itap
 festvox-suopuhe-mv, festvox-czech-ph, festvox-czech-dita, festvox-czech-machac, festvox-czech-krb, festvox-ru,
 festvox-ca-ona-hts, festvox-hi-nsk. Sentences come from the system's message catalogues, from words of the CMU
 dictionary chosen for sounds that are easily confused (m and n, p at the ends, v, w, dh), and from nonsense syllables.
-The lips come from a rule-based articulation teacher with exact sound timings (`training/speech/teacher.py`).
+The lips come from a rule-based articulation teacher with exact sound timings (`training/speech/teacher.py`). One
+person, a throat in a room before a microphone, says {TURN} sentences before the next speaks.
 
 Applied at generation: pitch and tempo, swaying tempo, formants moved without the pitch, breath up to a whisper, pauses
 before stops, stops without a burst, rooms, overdrive, telephone, narrow bands, Opus. Anew in every batch: rooms, noise,

@@ -26,7 +26,7 @@ from training.fitting import save_checkpoint
 from training.speech.batches import HISTORY_FRAMES, RESTING, Batch, draw
 from training.speech.dataset import Speech
 from training.speech.disguise import disguised
-from training.speech.phonemes import BILABIALS, LIKE_BILABIALS, NASALS, SYMBOLS
+from training.speech.phonemes import BILABIALS, KINDS, LIKE_BILABIALS, NASALS, SYMBOLS
 
 CHANNEL_WEIGHTS: Final = {"jawOpen": 1.5, "mouthClose": 2.5, "mouthRollLower": 1.5, "mouthSmile": 0.7}
 """What weighs more or less than 1: lips that miss a p are seen at once."""
@@ -41,6 +41,7 @@ LOSS_WEIGHTS: Final = {
     "closure": 1.0,
     "amplitude": 10.0,
     "phones": 0.3,
+    "kinds": 0.1,
 }
 CALIBRATION: Final = {"mouthClose": (1.0, 0.30, 0.3), "jawOpen": (1.05, 0.0, 0.0)}
 """For the exported network, by channel: slope, level, what it becomes (see `Audio2Exp.recalibrate`). Training weighs a
@@ -59,6 +60,7 @@ SKIPPED_FRAMES: Final = 4
 _ALIKE: Final = torch.tensor([(symbol in LIKE_BILABIALS) * (1.0 + (symbol in NASALS)) for symbol in SYMBOLS])
 """How easily each sound is taken for a closure: nasals, of which speech holds three for each /m/, most of all."""
 _SOUND_WEIGHTS: Final = torch.tensor([1.0 + (symbol in BILABIALS + LIKE_BILABIALS) for symbol in SYMBOLS])
+_KINDS: Final = torch.tensor([next(kind for kind, all_ in enumerate(KINDS) if symbol in all_) for symbol in SYMBOLS])
 _CLOSE: Final = LIP_NAMES.index("mouthClose")
 
 
@@ -158,7 +160,7 @@ def losses(model: AudioModel, lesson: Lesson, progress: float, *, heads_only: bo
     alike = _ALIKE[labels].reshape(items, -1, 2).amax(dim=2)
     with torch.set_grad_enabled(not heads_only):
         _, *state = model.features.start(items)
-        features = model.features.encode(lesson.mel, *state)[0]
+        features, kinds, *_ = model.features.encode(lesson.mel, *state)
     pairs = features.reshape(items, -1, 2 * features.shape[-1])
     frames = pairs.shape[1]
     weights = torch.tensor([CHANNEL_WEIGHTS.get(name, 1.0) for name in LIP_NAMES])
@@ -195,6 +197,7 @@ def losses(model: AudioModel, lesson: Lesson, progress: float, *, heads_only: bo
     return {
         "activation": activation, "velocity": velocity, "acceleration": acceleration, "closure": closure,
         "amplitude": amplitude, "phones": phones,
+        "kinds": F.cross_entropy(kinds.float()[..., 2 * SKIPPED_FRAMES :], _KINDS[named]),
     }  # fmt: skip
 
 
@@ -279,8 +282,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="greatest learning rate")
     parser.add_argument("--init", type=Path, help="begin from these weights: training/checkpoints/audio.pt")
     parser.add_argument("--heads-from", type=int, default=0, help="from this step on (0: never) the features stay")
-    parser.add_argument("--items", type=int, default=8, help="crops in a batch")
-    parser.add_argument("--frames", type=int, default=80, help="length of a crop in frames of 40 ms")
+    parser.add_argument("--items", type=int, default=4, help="crops in a batch")
+    parser.add_argument("--frames", type=int, default=200, help="length of a crop in frames of 40 ms")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches, or 0")
     parser.add_argument("--seed", type=int, default=0)

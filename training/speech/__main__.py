@@ -55,7 +55,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("generate", help=_generate.__doc__)
     command.add_argument("--data", type=Path, default=Path("runs/speech"), help="folder of the shards")
-    command.add_argument("--shards", type=int, default=20, help="shards of training speech")
+    command.add_argument("--shards", type=int, default=30, help="shards of training speech")
     command.add_argument("--shard-minutes", type=float, default=30.0)
     command.add_argument("--test-minutes", type=float, default=8.0)
     command.add_argument("--seed", type=int, default=0)

@@ -20,6 +20,8 @@ LIKE_BILABIALS: Final = "nŋɲtdkɡlvfð"
 """What is easily taken for one by ear: the passage closes, though not at both lips."""
 NASALS: Final = "nŋɲ"
 """Those of them that hum as /m/ does."""
+KINDS: Final = (SILENCE, "aɑɒæɐʌ", "eɛɪiɨyøœʏ", "əɜɚɝɤɵoɔʊuʉɯ", "pbtdkɡʔ", "mnŋɲ", "fθsʃʂʁxçhɕvðzʒʑʐβɣ", "ʋwɹɥrɾjʎl")
+"""All sounds by how they are made: the ear remembers of each kind how a voice makes it."""
 CLOSED_SHARE: Final = {"p": 0.62, "b": 0.78, "m": 1.0}
 """The part of a bilabial during which the lips touch, unless the synthesiser tells; the rest is burst and breath."""
 
