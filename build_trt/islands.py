@@ -19,7 +19,7 @@ from build_trt.precision import ALL_SINGLE, Choice, on_cpu, search
 
 ISLANDS: Final[dict[str, Choice]] = {
     "audio2exp": Choice((), 74.1),
-    "audio_features": Choice(("Log", "Add", "Div"), 74.4),  # powers of a spectrum
+    "audio_features": Choice(("Log", "Add", "Div"), 75.8),  # powers of a spectrum
     "landmarks": Choice((), 65.2),
     "renderer_painter": Choice((), 74.9),
     "renderer_source": Choice((), 80.6),
