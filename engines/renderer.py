@@ -21,7 +21,7 @@ from engines.clip import ClipFrame
 from engines.compiled import compiled
 from engines.drawing import Painting
 from engines.expression import LIP_SIZE, FloatArray, expression_from_lips
-from engines.eyeballs import EyeballLayer, Gleam
+from engines.eyeballs import EyeballLayer, Eyeballs, Gleam
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.layers import compose
 from engines.lids import smooth_lids
@@ -60,18 +60,18 @@ class SourceEncoder:
     def __call__(self, avatar: Avatar) -> Source:
         """Encode an avatar."""
         if avatar.retouch is None:
-            eyes = None if avatar.eyeballs is None else EyeballLayer(avatar.eyeballs, avatar.geometry)
-            return replace(self.encode(avatar.picture, avatar.geometry), eyes=eyes)
+            return self.encode(avatar.picture, avatar.geometry, avatar.eyeballs)
         source = self.encode(avatar.retouch.sealed(avatar.picture), avatar.geometry)
         retoucher = Retoucher.of(avatar.retouch, avatar.geometry)
         blank = np.zeros_like(avatar.picture)  # what is compiled when it is first drawn is compiled now
         retoucher.draw(blank, blank, face_geometry(avatar.geometry, Motion(expression_from_lips(_GAPE))))
         return replace(source, retoucher=retoucher)
 
-    def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry) -> Source:
-        """Encode a picture that is no avatar's."""
+    def encode(self, picture: NDArray[np.uint8], geometry: SourceGeometry, eyeballs: Eyeballs | None = None) -> Source:
+        """Encode a picture, of which the `eyeballs` may be known."""
         encoded = self._network.run({"picture": encoder_input(picture)})
-        return Source(geometry.atlas(picture), geometry, encoded["identity"].copy())
+        eyes = None if eyeballs is None else EyeballLayer(eyeballs, geometry)
+        return Source(geometry.atlas(picture), geometry, encoded["identity"].copy(), eyes=eyes)
 
     def follow(self, still: Source, frame: ClipFrame) -> Source:
         """The source of a clip's frame, whose head stays where the frame shows it; it looks as in the portrait."""

@@ -86,7 +86,7 @@ class Judge:
 
     def ways(self, identity: Identity) -> dict[str, Callable[[Motion], Picture]]:
         """The network and its baselines, by name."""
-        source: Source = self.encoder.encode(identity.source, identity.geometry)
+        source: Source = self.encoder.encode(identity.source, identity.geometry, identity.eyeballs)
 
         def mesh_warp(motion: Motion) -> Picture:
             return warp(source.atlas, face_geometry(source.geometry, motion))
@@ -218,8 +218,9 @@ every head, never train. Sources were also other frames of a head, JPEG and anot
 off and sometimes without its hair, as photos come; who does not ship came in a mirror every second time; turned heads
 and open mouths were drawn more often. At last somebody walked around 35 of the heads, among them all that ship: what
 their sources hide was looked up on their globes (`engines.globe`). Brows, nose and the mouth's corners went less far in
-these frames than they do now: the rig was strengthened afterwards, and what is judged below is drawn with the new
-one.""",
+these frames than they do now, and upper lids followed a look down less: the rig was strengthened afterwards, and what
+is judged below is drawn with the new one. The eyeballs (`engines.eyeballs`) that are laid into the warp when serving
+never trained.""",
         "Training": f"""
 `python -m training.fit_renderer`, no critic, three times, each beginning (`--init`) from the one before; what is
 exported is the running average of the weights. First 12 600 steps on 1888 frames of 184 heads, of a network that knew
@@ -231,16 +232,16 @@ nothing at first. Then 12 000 steps of 4 samples on all frames, seed 11, peak le
 In {precision}, over the fixed states and the talking sequence. PSNR in dB of the pooled error; GMSD is the gradient
 magnitude similarity deviation, a perceptual distance (0 is equal); landmark distances are between what our own keypoint
 network finds in the picture and in the truth, in % of the face's width; flicker is the second difference over time as a
-share of the truth's. Every head has its globe.
+share of the truth's. Every head has its globe and its eyeballs.
 
 {tables}""",
         "Limits": """
 All that it has seen is CGI from one generator under studio light. Beyond 15 degrees of turn, skin and hair that the
 portrait of somebody without a globe hid, a photo's, are smooth. A globe is lit as the head at rest. Hair whose mesh has
-holes shows patches of what is below it, and a fold of an ear that no camera reached may take the hair's colour. Eyes
-that look down lose the sharpness of their highlight. Where a broad smile folds the cheek, skin is smoother than it
-should be, or faintly blotched. Shut lids of people it never saw are drawn with the lashes and shadow of those it did;
-photos get lids and eyes of their own (`engines.retouch`).""",
+holes shows patches of what is below it, and a fold of an ear that no camera reached may take the hair's colour. Strands
+that stand off are cut where the outline of turned hair is a new one. Where a broad smile folds the cheek, skin is
+smoother than it should be, or faintly blotched. Shut lids of people it never saw are drawn with the lashes and shadow
+of those it did; photos get lids and eyes of their own (`engines.retouch`).""",
     }
     model_card.write(path, "Compact renderer", sections)
 

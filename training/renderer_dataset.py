@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engines.atlas import Atlas
 from engines.expression import EXPRESSION_INDEX
+from engines.eyeballs import Eyeballs
 from engines.face_geometry import MOUTH_WINDOW, Interior, SourceGeometry, face_geometry
 from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh, Part
@@ -46,7 +47,7 @@ PICTURE_SIZE = 256
 
 @dataclass(frozen=True)
 class Identity:
-    """One head of the studio: its source, and its frames with their motions."""
+    """One head of the studio: its source, its frames with their motions, and its eyeballs, if they were shot."""
 
     name: str
     source: NDArray[np.uint8]
@@ -54,6 +55,7 @@ class Identity:
     geometry: SourceGeometry
     frames: NDArray[np.uint8]
     motions: list[Motion]
+    eyeballs: Eyeballs | None = None
 
 
 def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
@@ -78,7 +80,8 @@ def load_identity(folder: Path, interior: Path, *kinds: str) -> Identity:
                 motions.append(Motion(expression.astype(np.float32), head, (float(gaze[0]), float(gaze[1]))))
     pictures = np.concatenate(frames) if frames else np.zeros((0, *source.shape), np.uint8)
     picture = np.ascontiguousarray(source[..., ::-1])
-    return Identity(folder.name, picture, geometry.atlas(picture), geometry, pictures, motions)
+    eyeballs = Eyeballs.load(folder)
+    return Identity(folder.name, picture, geometry.atlas(picture), geometry, pictures, motions, eyeballs)
 
 
 @dataclass(frozen=True)

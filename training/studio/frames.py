@@ -1,10 +1,10 @@
 """Labelled frames for training the renderer, written shard by shard.
 
 In the root lies the mouth's unlit inside, `interior.png` and `interior.npz`. One folder per identity: `source.png` (at
-rest, looking at the camera), `mesh.npz` (`HeadMesh`), `globe_*` (`Globe`), `camera.json`, and shards `frames_NN.npz`,
-`states.npz`, `sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32 (n, 53), `pose` float32
-(n, 6) as pitch, yaw, roll, x, y, z, and `gaze` float32 (n, 2). Everything else that is known of a frame follows from
-its mesh and its motion (`labels`).
+rest, looking at the camera), `mesh.npz` (`HeadMesh`), `globe_*` (`Globe`), `eyeballs.npz` (`Eyeballs`), `camera.json`,
+and shards `frames_NN.npz`, `states.npz`, `sequence.npz` with `images` uint8 (n, 512, 512, 3) RGB, `expression` float32
+(n, 53), `pose` float32 (n, 6) as pitch, yaw, roll, x, y, z, and `gaze` float32 (n, 2). Everything else that is known of
+a frame follows from its mesh and its motion (`labels`).
 """
 
 import json
@@ -17,10 +17,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from engines.face_geometry import Interior, SourceGeometry
 from engines.media import FRAME_SIZE, Motion
 from training.studio.assets import Assets
 from training.studio.cast import HELD_OUT, SHIPPED
 from training.studio.crowd import passer_by
+from training.studio.eyeballs import make_eyeballs
 from training.studio.figure import Wardrobe
 from training.studio.globe import make_globe
 from training.studio.head_export import head_mesh
@@ -82,9 +84,9 @@ def _file(out: Path, job: Job) -> Path:
 
 def _write_source(scene: Scene, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    _write_mesh(scene, folder)
     if not (folder.parent / "interior.png").exists():
         write_interior(scene.figure.wardrobe, folder.parent)
+    _write_mesh(scene, folder)
     (folder / "camera.json").write_text(json.dumps(asdict(scene.camera)))
     cv2.imwrite(str(folder / ".source.png"), scene.shoot(Motion())[..., ::-1])
     (folder / ".source.png").rename(folder / "source.png")
@@ -94,6 +96,7 @@ def _write_mesh(scene: Scene, folder: Path) -> None:
     mesh = head_mesh(scene.figure)
     mesh.save(folder / "mesh.npz")
     make_globe(scene, mesh).save(folder)
+    make_eyeballs(scene, SourceGeometry(mesh, scene.camera, Interior.load(folder.parent))).save(folder)
 
 
 def _write_shard(scene: Scene, shown: list[Motion], file: Path, step: Callable[[], object]) -> None:
@@ -133,8 +136,10 @@ def write_frames(assets: Path, out: Path, jobs: list[Job], seed: int = 0, worker
 
 
 def write_meshes(assets: Path, out: Path, crowd: int = 0) -> None:
-    """Write the meshes and globes (and the mouth's inside) of what lies in `out` anew, beside its pictures. An identity
-    that is framed differently by now is left alone, for its pictures show somebody else."""
+    """Write the meshes, globes and eyeballs (and the mouth's inside) of what lies in `out` anew, beside its pictures.
+
+    An identity that is framed differently by now is left alone, for its pictures show somebody else.
+    """
     wardrobe, rasterizer = Wardrobe(Assets(assets)), Rasterizer(FRAME_SIZE)
     write_interior(wardrobe, out)
     for job in schedule(crowd):
