@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from engines.avatar import AVATARS, list_avatars
 from tests.browser import CHROMIUM, HOUSE, Server, events, serving, start_call, wait_for, wait_for_event
@@ -118,10 +118,14 @@ DROP = """async (path) => {
 
 def test_one_photo_comes_after_the_other_and_escape_does_not_interrupt(page: Page) -> None:
     start_call(page)
+    held: list[Route] = []  # so that the second photo comes while the first is fitted, however fast that is
+    page.route(lambda url: "/v1/avatars?" in url, lambda route: held.append(route))
     upload(page, PHOTO, "First")
     expect(page.get_by_role("heading", name="Finding the face")).to_be_visible()
     page.evaluate(DROP, "/icon.svg")
     expect(page.get_by_role("heading", name="Finding the face")).to_be_visible()
+    wait_for(page, lambda: bool(held), "no photo was sent")
+    held[0].continue_()
     expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
     page.keyboard.press("Escape")
     expect(page.locator("dialog.portrait")).not_to_be_visible()

@@ -58,7 +58,7 @@ def test_three_rows_at_once_are_three_times_one(path: Path) -> None:
     for row in range(3):
         alone = run(folded, {name: tensor[row : row + 1] for name, tensor in inputs.items()})
         for name, tensor in alone.items():
-            np.testing.assert_allclose(together[name][row : row + 1], tensor, rtol=1e-6, atol=1e-5)
+            np.testing.assert_allclose(together[name][row : row + 1], tensor, rtol=1e-6, atol=5e-5)
 
 
 class Sampled(nn.Module):
