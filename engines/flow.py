@@ -18,7 +18,7 @@ from engines.expression import FloatArray
 from engines.head_mesh import Part
 from engines.place import NOWHERE, SHELF, nearest_pixel, place_column, place_row, to_place
 from engines.raster import Raster, Window, barycentric, rasterize
-from engines.rim import smooth_rim
+from engines.rim import Rim
 from engines.source_view import DEPTH_TOLERANCE, MIXED, PICTURE, SEEN, WORN, SourceView
 
 GRAZING: Final = 0.35
@@ -64,9 +64,12 @@ def flow_to_source(
     cell = round(2 * window.scale) // EXTENSION_SIZE
     moved = np.zeros((window.height // cell, window.width // cell, 3), np.float32)
     _follow(raster.triangle, ways, marks, source.foreign, source.depth, soft, place, cover, seen, moved)
-    _extend(covered, beside, soft, source.inner, source.skin, place, cover)
-    if source.outline is not None:
-        smooth_rim(raster.triangle, source.parts, covered, source.outline, place, cover, seen)
+    if source.outline is None:
+        _extend(covered, beside, soft, source.inner, source.skin, place, cover)
+    else:
+        rim = Rim.find(raster.triangle, source.parts, covered, place, seen)
+        _extend(covered, rim.without(beside), soft, source.inner, source.skin, place, cover)
+        rim.smooth(raster.triangle, covered, source.outline, place, cover, seen)
     flow = Flow(place, cover, seen, coarse_flow(window, cell, moved))
     if source.unrolled is not None:
         other, parts = source.unrolled, source.parts

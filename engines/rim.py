@@ -5,7 +5,8 @@ would be a mosaic of them, another in every frame. So along the outline the flow
 outline itself is smooth; strands of the source that stand out go along.
 """
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from engines import atlas
 from engines.compiled import compiled
+from engines.expression import FloatArray
 from engines.head_mesh import Part
 from engines.place import SHELF, WHERE, nearest_pixel, place_column, place_row, to_place
 
@@ -50,24 +52,50 @@ def outline(covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(cv2.subtract(soft, _FIRST), alpha=_EDGE), np.uint8)
 
 
-def smooth_rim(
-    nearest: NDArray[np.int32], parts: NDArray[np.uint8], covered: NDArray[np.uint8], source: NDArray[np.uint8],
-    place: NDArray[np.uint32], cover: NDArray[np.uint8], seen: NDArray[np.uint8],
-) -> None:  # fmt: skip
-    """Smooth the arrays of a `Flow`, `place`, `cover` and `seen`, where hair ends before the wall, given which triangle
-    is `nearest` at each pixel, the triangles' `parts`, where the mesh is, uint8 (N, N), 0 or 1, and the `outline` that
-    the source has."""
-    count = len(covered) // CELL
-    around = np.ones((3, 3), np.uint8)
-    words = covered.view(np.uint64).reshape(count, CELL, count)  # a cell's pixels in a row, as one number
-    some, all_ = np.bitwise_or.reduce(words, axis=1) > 0, np.bitwise_and.reduce(words, axis=1) == _COVERED
-    ends = cv2.dilate(some.view(np.uint8), around) & cv2.dilate((~all_).view(np.uint8), around)
-    kinds, corners = np.zeros((count, count), np.uint8), np.zeros((count + 1, count + 1, 3), np.float32)
-    _fit(ends, nearest, parts, seen, place, kinds, corners)
-    corners[..., :2] /= np.maximum(corners[..., 2:], 1)
-    soft, apart = outline(covered), np.zeros_like(covered)
-    if _move(kinds, corners, nearest, source, soft, place, cover, seen, apart):
-        _part(kinds, atlas.widen(apart, _APART), soft, place, cover)
+@dataclass(frozen=True)
+class Rim:
+    """Where hair ends before the wall: `kinds` uint8 (n, n) of the cells, 0 where it does not, or `HIDDEN` or `SHOWN`;
+    and `corners` float32 (n + 1, n + 1, 3), how far their corners have moved, across and down."""
+
+    kinds: NDArray[np.uint8]
+    corners: FloatArray
+
+    @classmethod
+    def find(
+        cls, nearest: NDArray[np.int32], parts: NDArray[np.uint8], covered: NDArray[np.uint8],
+        place: NDArray[np.uint32], seen: NDArray[np.uint8],
+    ) -> Self:  # fmt: skip
+        """That of a `Flow` of which only what the mesh covers is known, given which triangle is `nearest` at each
+        pixel, the triangles' `parts`, and where the mesh is, uint8 (N, N), 0 or 1."""
+        count = len(covered) // CELL
+        around = np.ones((3, 3), np.uint8)
+        words = covered.view(np.uint64).reshape(count, CELL, count)  # a cell's pixels in a row, as one number
+        some, all_ = np.bitwise_or.reduce(words, axis=1) > 0, np.bitwise_and.reduce(words, axis=1) == _COVERED
+        ends = cv2.dilate(some.view(np.uint8), around) & cv2.dilate((~all_).view(np.uint8), around)
+        kinds, corners = np.zeros((count, count), np.uint8), np.zeros((count + 1, count + 1, 3), np.float32)
+        _fit(ends, nearest, parts, seen, place, kinds, corners)
+        corners[..., :2] /= np.maximum(corners[..., 2:], 1)
+        return cls(kinds, corners)
+
+    def without(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`pixels` uint8 (N, N), 0 in the cells of the rim, all of which `smooth` finds out about."""
+        elsewhere = (self.kinds == 0).view(np.uint8)
+        return np.asarray(cv2.resize(elsewhere, pixels.shape, interpolation=cv2.INTER_NEAREST) & pixels)
+
+    def smooth(
+        self, nearest: NDArray[np.int32], covered: NDArray[np.uint8], source: NDArray[np.uint8],
+        place: NDArray[np.uint32], cover: NDArray[np.uint8], seen: NDArray[np.uint8],
+    ) -> None:  # fmt: skip
+        """Smooth the arrays of the `Flow` in its cells, given the `outline` that the source has."""
+        rows = np.flatnonzero(self.kinds.any(axis=1))
+        if not len(rows):
+            return
+        some = slice(max(CELL * int(rows[0]) - CELL, 0), CELL * int(rows[-1]) + 2 * CELL)
+        soft, apart = np.zeros_like(covered), np.zeros_like(covered)
+        soft[some] = outline(covered[some])
+        if _move(self.kinds, self.corners, nearest, source, soft, place, cover, seen, apart):
+            apart[some] = atlas.widen(apart[some], _APART)
+            _part(self.kinds, apart, soft, place, cover)
 
 
 @compiled(fastmath=True)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from engines import atlas
 from engines.head_mesh import Part
 from engines.place import MASK, NOWHERE, SHELF
-from engines.rim import CELL, outline, smooth_rim
+from engines.rim import CELL, Rim, outline
 
 SIZE, EDGE = 128, 66
 """Pixels of the picture, and up to which column there is hair."""
@@ -32,7 +32,9 @@ class Hair:
         """In a source in which the hair reaches so many pixels farther."""
         covered = (self.nearest >= 0).astype(np.uint8)
         source = outline(np.roll(covered, beyond - round(self.moved), axis=1))
-        smooth_rim(self.nearest, PARTS, covered, source, self.place, self.cover, self.seen)
+        rim = Rim.find(self.nearest, PARTS, covered, self.place, self.seen)
+        rim.smooth(self.nearest, covered, source, self.place, self.cover, self.seen)
+        self.left = rim.without(np.ones_like(covered))
         return self
 
     def away(self) -> NDArray[np.float64]:
@@ -98,3 +100,4 @@ def test_other_parts_and_what_is_not_at_the_rim_are_left_alone() -> None:
     np.testing.assert_array_equal(hair.place[SIZE // 2 :], place[SIZE // 2 :])
     np.testing.assert_array_equal(hair.cover[SIZE // 2 :], cover[SIZE // 2 :])
     np.testing.assert_array_equal(hair.place[:, : EDGE - 24], place[:, : EDGE - 24])
+    assert hair.left[SIZE // 2 + CELL :].all() and hair.left[:, : EDGE - 24].all() and not hair.left[MIDDLE.start, EDGE]
