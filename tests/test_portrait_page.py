@@ -74,6 +74,7 @@ DELETE = "(id) => fetch(`/v1/avatars/${id}`, { method: 'DELETE' })"
 def test_who_was_deleted_in_another_tab_is_gone_once_it_is_noticed(page: Page) -> None:
     upload(page, PHOTO, "Brief")
     page.get_by_role("button", name="Looks right").click(timeout=FITTED_MS)
+    expect(page.get_by_role("radio", name="Brief")).to_be_checked()
     page.evaluate(DELETE, page.locator("[name=avatar]:checked").get_attribute("value"))
     page.click("#start")
     expect(page.locator("#state-advice")).to_contain_text("There is no avatar 'brief-")
