@@ -106,7 +106,9 @@ def glimpse(points: FloatArray, triangles: NDArray[np.int32], parts: NDArray[np.
     foreign = cv2.erode(skin, beside) + 2 * cv2.erode(covered - skin, beside)
     depth = np.where(covered, raster.depth, 0)
     farthest, nearest = cv2.dilate(depth, around), cv2.erode(depth, around)
-    bare = (skin > 0) & (atlas.widen(covered - skin, _BESIDE) == 0)
+    bare = skin > 0
+    if dressed:
+        bare &= atlas.widen(covered - skin, _BESIDE) == 0
     nearest_skin = cv2.erode(np.where(skin, raster.depth, np.float32(np.inf)), around)
     farthest[bare] = np.minimum(farthest, nearest_skin + OVERHANG)[bare]
     depths = np.stack([farthest, nearest]).astype(np.float32)

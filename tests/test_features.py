@@ -105,5 +105,4 @@ def test_the_shipped_network_forgets_a_voice(real: AudioFeatures) -> None:
             (features, one), (strange, other) = real.step(one, sound), real.step(other, sound)
             off = max(off, float(np.abs(features - strange).max()))
         apart.append(off)
-    print(apart)
     assert 1e-4 < apart[0] < 0.5 and apart[1] < 1e-3
