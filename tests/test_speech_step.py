@@ -62,11 +62,11 @@ def test_sessions_hear_for_themselves_as_they_come_and_go(own: OwnEars, tmp_path
             pairs[1][0].close()
             pairs[1] = step.open(80), own.open(80)
         here = [pair for index, pair in enumerate(pairs) if tick % 3 != index][:: -1 if tick % 2 else 1]
-        pcm = (rng.standard_normal((len(here), 640)) * 0.1).astype(np.float32)
+        pcm = (rng.standard_normal((len(here), 640)) * 0.2).astype(np.float32)
         bias, want = step.hear([ear for ear, _ in here], pcm), own.hear([ear for _, ear in here], pcm)
         np.testing.assert_allclose(bias, want, atol=2e-4)
         most = max(most, float(np.abs(want).max()))
-    assert most > 0.02 and pairs[1][0].slot == left
+    assert most > 0.05 and pairs[1][0].slot == left
 
 
 def test_a_session_hears_once_and_slots_end(tmp_path: Path) -> None:
