@@ -42,7 +42,7 @@ _COVERED: Final = np.uint64(0x0101010101010101)
 """A row of a cell's pixels that are all covered."""
 _BEYOND, _STEP = 6, 3
 """Pixels around a cell in which samples are taken, and from one to the next."""
-HIDDEN, SHOWN = 1, 2
+UNSEEN, SHOWN = 1, 2
 """What a cell at the rim is: one whose hair the source hardly saw, or one whose outline it shows."""
 
 
@@ -54,7 +54,7 @@ def outline(covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Rim:
-    """Where hair ends before the wall: `kinds` uint8 (n, n) of the cells, 0 where it does not, or `HIDDEN` or `SHOWN`;
+    """Where hair ends before the wall: `kinds` uint8 (n, n) of the cells, 0 where it does not, or `UNSEEN` or `SHOWN`;
     and `corners` float32 (n + 1, n + 1, 3), how far their corners have moved, across and down."""
 
     kinds: NDArray[np.uint8]
@@ -142,7 +142,7 @@ def _fit(ends: Any, nearest: Any, parts: Any, seen: Any, place: Any, kinds: Any,
                     sums[11] += weight * dy * down
             if mixed or hair < _FEWEST:
                 continue
-            kinds[row, column] = SHOWN if shown > SEEN_SHARE * hair else HIDDEN
+            kinds[row, column] = SHOWN if shown > SEEN_SHARE * hair else UNSEEN
             _solve(sums, plane)
             for corner in range(4):
                 lower, right = corner >> 1, corner & 1
@@ -191,7 +191,7 @@ def _move(
                 for x in range(CELL * column, CELL * column + CELL):
                     t, across = nearest[y, x], np.float32(x - CELL * column)
                     there = soft[y, x] >= half
-                    if kind == HIDDEN and t >= 0:
+                    if kind == UNSEEN and t >= 0:
                         if place[y, x] >> np.uint32(SHELF) == np.uint32(atlas.PICTURE):
                             place[y, x] = (place[y, x] & np.uint32(WHERE)) | worn
                         cover[y, x] = soft[y, x]
@@ -202,7 +202,7 @@ def _move(
                         continue
                     source_row, source_column = nearest_pixel(at)
                     within = source[source_row, source_column]
-                    if kind == HIDDEN or (there and within < half):
+                    if kind == UNSEEN or (there and within < half):
                         place[y, x], cover[y, x] = at | worn, soft[y, x]
                         continue
                     place[y, x], cover[y, x] = at | picture, 255
