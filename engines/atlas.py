@@ -66,15 +66,6 @@ class Atlas:
         """What it is laid over, uint8 (N, N, 4): the `backdrop`."""
         return np.asarray(cv2.cvtColor(self.backdrop, cv2.COLOR_RGB2RGBA), np.uint8)
 
-    def recoloured(self, table: NDArray[np.uint8]) -> "Atlas":
-        """The same with other colours, looked up in `table` uint8 (1, 256, 3)."""
-
-        def look_up(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            return np.asarray(cv2.LUT(picture, table), np.uint8)
-
-        skin, worn, globe = look_up(self.skin), look_up(self.worn), tuple(look_up(each) for each in self.globe)
-        return Atlas(skin, worn, look_up(self.picture), look_up(self.backdrop), self.cover, globe)
-
 
 @dataclass(frozen=True)
 class Plate:

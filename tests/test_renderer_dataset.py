@@ -1,12 +1,34 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.avatar import load_avatar
+from engines.eyeballs import EyeballLayer
+from engines.face_geometry import face_geometry
 from engines.keypoints import KEYPOINT_NAMES, MIRROR
+from engines.media import Motion
+from engines.warp import warp
 
 pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
 
-from training.renderer_dataset import mirrored
+from training.renderer_dataset import Identity, make_sample, mirrored
+
+
+def test_a_look_is_learned_with_whole_eyeballs_and_without_what_they_reflect() -> None:
+    avatar, look = load_avatar("ruth"), Motion(gaze=(0.3, 0.1))
+    assert avatar.eyeballs is not None
+    atlas, geometry = avatar.geometry.atlas(avatar.picture), face_geometry(avatar.geometry, look)
+    laid = warp(atlas, geometry)
+    gleam = EyeballLayer(avatar.eyeballs, avatar.geometry).lay(laid, geometry)
+    truth = laid.copy()
+    gleam.add(truth)
+    assert np.abs(truth.astype(int) - laid).max() > 20
+    whole = Identity("ruth", avatar.picture, atlas, avatar.geometry, truth[None], [look], avatar.eyeballs)
+    learned, smeared = (make_sample(identity, 0) for identity in (whole, replace(whole, eyeballs=None)))
+    assert np.abs(learned["target_eyes"] - learned["warped_eyes"]).max() < 2 / 255
+    assert np.abs(smeared["target_eyes"] - smeared["warped_eyes"]).max() > 20 / 255
 
 
 def test_a_mirror_shows_another_face_and_twice_the_same() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engines.atlas import Atlas
 from engines.expression import EXPRESSION_INDEX
-from engines.eyeballs import Eyeballs
+from engines.eyeballs import EyeballLayer, Eyeballs
 from engines.face_geometry import MOUTH_WINDOW, Interior, SourceGeometry, face_geometry
 from engines.globe import Globe
 from engines.head_mesh import Camera, HeadMesh, Part
@@ -107,14 +107,19 @@ class Batch:
 def make_sample(
     identity: Identity, frame: int, rng: np.random.Generator | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """The tensors of one frame; with `rng`, its colours are jittered together with the source's."""
+    """The tensors of one frame; with `rng`, its colours are jittered together with the source's. What the corneas
+    reflect is not the painter's to paint."""
     geometry = face_geometry(identity.geometry, identity.motions[frame])
+    source, target = identity.source, identity.frames[frame]
+    warped = warp(identity.atlas, geometry)
+    if identity.eyeballs is not None:
+        gleam = EyeballLayer(identity.eyeballs, identity.geometry).lay(warped, geometry)
+        target = target.copy()
+        eyes = gleam.window.cut(target)
+        eyes[:] = (eyes - gleam.light).clip(0, 255).round()
     table = random_colours(rng) if rng is not None else None
-    source, target, atlas = identity.source, identity.frames[frame], identity.atlas
     if table is not None:
-        source, target = (np.asarray(cv2.LUT(picture, table), np.uint8) for picture in (source, target))
-        atlas = atlas.recoloured(table)
-    warped = warp(atlas, geometry)
+        source, target, warped = (np.asarray(cv2.LUT(each, table), np.uint8) for each in (source, target, warped))
     weight = np.ones((*warped.shape[:2], 1), np.float32)
     top, left = (max(edge - CHEEK_MARGIN, 0) for edge in (geometry.mouth.top, geometry.mouth.left))
     height, width = (side + 2 * CHEEK_MARGIN for side in MOUTH_WINDOW)
@@ -182,7 +187,7 @@ def as_photo(identity: Identity, rng: np.random.Generator) -> Identity:
         picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     off = np.sin(pictured @ waves.T + phases) * rng.uniform(0, AS_PHOTO_MISFIT)
     geometry = SourceGeometry(mesh, camera, identity.geometry.interior, pictured + off.astype(np.float32))
-    return replace(identity, source=picture, atlas=geometry.atlas(picture), geometry=geometry)
+    return replace(identity, source=picture, atlas=geometry.atlas(picture), geometry=geometry, eyeballs=None)
 
 
 def collate(samples: list[dict[str, NDArray[np.float32]]]) -> Batch:
