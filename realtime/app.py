@@ -12,7 +12,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -22,10 +22,11 @@ from engines.workers import Perform, Workers, perform_each
 from realtime.calibration import measure
 from realtime.drive_socket import create_drive_router
 from realtime.engine import Avatar, Avatars, Engine, Maker
+from realtime.interface import tags
 from realtime.loop_monitor import LoopMonitor
 from realtime.metrics import Metrics
 from realtime.priority import make_pictures, work_in_background
-from realtime.refusals import answer_refusals
+from realtime.refusals import REFUSED, answer_refusals
 from realtime.resources import Resources
 from realtime.sessions import Sessions
 from realtime.settings import Settings
@@ -44,7 +45,6 @@ _SECURITY: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_DOCS: Final = ("/docs", "/redoc")
 
 
 def create_app(
@@ -128,7 +128,16 @@ def create_app(
             for executor in (resources.background, resources.encoders):
                 executor.shutdown(wait=True, cancel_futures=True)
 
-    app = FastAPI(title="Visavis", version=_version(), description=_about(), lifespan=lifespan)
+    app = FastAPI(
+        title="Visavis",
+        version=_version(),
+        description=_about(),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages are drawn by scripts of other sites
+        redoc_url=None,
+        responses=REFUSED,
+        openapi_tags=tags(uploads is not None),
+    )
     app.state.sessions, app.state.stop = sessions, stop
     app.include_router(create_router(sessions))
     app.include_router(create_drive_router(sessions))
@@ -144,19 +153,24 @@ def create_app(
             expose_headers=["Location", "ETag", "Retry-After"],
         )
 
-    @app.get("/healthz", summary="Whether calls are taken", responses={503: {}})
+    @app.get("/healthz", tags=["Watching"], summary="Whether calls are taken", responses={503: {}})
     async def health() -> JSONResponse:
         placement = sessions.placement
         status = "draining" if placement.draining else "ok"
         body = {"status": status, "sessions": len(sessions), "capacity": placement.capacity, "version": app.version}
         return JSONResponse(body, 503 if placement.draining else 200)
 
-    @app.get("/metrics", summary="Prometheus", response_class=PlainTextResponse)
+    @app.get("/metrics", tags=["Watching"], summary="Prometheus", response_class=PlainTextResponse)
     async def prometheus() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     page = Path(str(files("web_client")))
     if (page / "index.html").is_file():
+
+        @app.get("/docs", include_in_schema=False)
+        async def docs() -> FileResponse:
+            return FileResponse(page / "docs.html")
+
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
 
@@ -184,9 +198,8 @@ def _own_avatars(maker: Maker | None) -> dict[str, Avatar]:
 
 async def _add_security(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    if request.url.path not in _DOCS:  # their scripts come from elsewhere
-        for name, value in _SECURITY.items():
-            response.headers.setdefault(name, value)
+    for name, value in _SECURITY.items():
+        response.headers.setdefault(name, value)
     return response
 
 

@@ -1,6 +1,6 @@
 """What is answered when a request is refused, or fails: JSON, a word for the program and a sentence for its author."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +17,12 @@ class Problem(BaseModel):
 
     error: str
     message: str
+
+
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {"model": Problem, "description": "Refused: a word for the program, a sentence for its author"}
+}
+"""What OpenAPI says of every route."""
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -13,7 +13,7 @@
     OPTIONS on both                       204 with Allow and Accept-Post: application/sdp
     GET    /healthz                       200 {"status": "ok", "sessions", "capacity", "version"}, 503 while draining
     GET    /metrics                       200 Prometheus text
-    GET    /docs, /openapi.json           the same as OpenAPI
+    GET    /docs, /openapi.json           all of this as a page, and as OpenAPI
 
 **Starting.** The browser offers `audio` (sendrecv: the microphone goes up, the voice comes back delayed to match the
 lips), `video` (recvonly) and a data channel labelled `control` (`realtime.controls`), all in one BUNDLE:
@@ -88,6 +88,7 @@ _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LOOPBACK: Final = ("127.", "::1", "::ffff:127.", "testclient")
 _BODY_SECONDS: Final = 5.0
 _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application/trickle-ice-sdpfrag"}
+_IMAGE: Final[dict[str, Any]] = {"content": {"image/*": {"schema": {"type": "string"}}}}
 
 
 class AvatarInfo(BaseModel):
@@ -114,21 +115,34 @@ def create_router(sessions: Sessions) -> APIRouter:
     settings, avatars = sessions.resources.settings, sessions.resources.avatars
     router = APIRouter(prefix="/v1", dependencies=[Depends(bearer(settings.token))])
 
-    @router.get("/avatars", summary="The faces that can be asked for")
+    @router.get("/avatars", tags=["Avatars"], summary="The faces that can be asked for")
     async def list_avatars() -> list[AvatarInfo]:
         default = settings.avatar or next(iter(avatars))
         return [_describe(avatar, default) for avatar in avatars.values()]
 
-    @router.get("/avatars/{id}/thumbnail", response_class=FileResponse, responses=problems(404))
+    @router.get(
+        "/avatars/{id}/thumbnail",
+        tags=["Avatars"],
+        summary="A small picture of one",
+        response_class=FileResponse,
+        responses={200: _IMAGE, **problems(404)},
+    )
     async def get_thumbnail(id: str) -> FileResponse:
         return _picture(sessions.find_avatar(id).thumbnail)
 
-    @router.get("/avatars/{id}/picture", response_class=FileResponse, responses=problems(404))
+    @router.get(
+        "/avatars/{id}/picture",
+        tags=["Avatars"],
+        summary="What it looks like before the call",
+        response_class=FileResponse,
+        responses={200: _IMAGE, **problems(404)},
+    )
     async def get_picture(id: str) -> FileResponse:
         return _picture(sessions.find_avatar(id).thumbnail.with_name("source.png"))
 
     @router.post(
         "/sessions",
+        tags=["Calls"],
         status_code=201,
         response_class=Response,
         summary="Start a session: SDP offer in, SDP answer out",
@@ -146,6 +160,7 @@ def create_router(sessions: Sessions) -> APIRouter:
 
     @router.patch(
         "/sessions/{secret}",
+        tags=["Calls"],
         status_code=204,
         response_class=Response,
         summary="Trickle ICE candidates",
@@ -165,17 +180,29 @@ def create_router(sessions: Sessions) -> APIRouter:
         )
         return Response(status_code=204)
 
-    @router.delete("/sessions/{secret}", response_class=Response, summary="End a session", responses=problems(401, 404))
+    @router.delete(
+        "/sessions/{secret}",
+        tags=["Calls"],
+        response_class=Response,
+        summary="End a session",
+        responses=problems(401, 404),
+    )
     async def end_session(secret: str) -> Response:
         await sessions.find(secret).close("ended by the page")
         return Response(status_code=200)
 
-    @router.get("/sessions/{secret}/controls", summary="How the controls stand", responses=problems(401, 404))
+    @router.get(
+        "/sessions/{secret}/controls",
+        tags=["Calls"],
+        summary="How the controls stand",
+        responses=problems(401, 404),
+    )
     async def get_controls(secret: str) -> JSONResponse:
         return JSONResponse(controls_values(sessions.find(secret).director.controls))
 
     @router.patch(
         "/sessions/{secret}/controls",
+        tags=["Calls"],
         summary="Direct the face: alpha, pucker, spread, pose, gaze, blink, emotion",
         responses=problems(400, 401, 404, 409, 413, 415),
         openapi_extra=_body("application/json", "object"),

@@ -132,7 +132,7 @@ class Uploads:
 
 def create_upload_router(uploads: Uploads | None, settings: Settings) -> APIRouter:
     """The routes; without `uploads` only the one that says so."""
-    router = APIRouter(prefix="/v1/avatars", dependencies=[Depends(bearer(settings.token))])
+    router = APIRouter(prefix="/v1/avatars", tags=["Avatars"], dependencies=[Depends(bearer(settings.token))])
     methods = "GET" if uploads is None else "GET, POST"
 
     @router.options("", status_code=204, response_class=Response, include_in_schema=False)

@@ -45,6 +45,17 @@ async def test_health_metrics_and_openapi() -> None:
         assert (await client.get("/healthz")).status_code == 503
 
 
+async def test_every_route_has_a_part_of_the_page_for_programmers() -> None:
+    async with serve(FakeEngine()) as (_, client):
+        described = (await client.get("/openapi.json")).json()
+        parts = {tag["name"]: tag["description"] for tag in described["tags"]}
+        routes = [route for methods in described["paths"].values() for route in methods.values()]
+        assert all(len(route["tags"]) == 1 and route["tags"][0] in parts for route in routes)
+        assert "RFC 9725" in parts["Calls"] and '{"type": "interrupt"}' in parts["Data channel"]
+        assert not parts["Avatars"], "this server makes none"
+        assert "HTTPValidationError" not in described["components"]["schemas"], "refusals have one form"
+
+
 async def test_what_ships_is_prepared_before_anybody_asks_for_it() -> None:
     engine = FakeEngine()
     async with serve(engine), asyncio.timeout(5):
@@ -54,9 +65,10 @@ async def test_what_ships_is_prepared_before_anybody_asks_for_it() -> None:
 
 async def test_pages_are_sent_with_care() -> None:
     async with serve(FakeEngine()) as (_, client):
-        headers = (await client.get("/healthz")).headers
-        assert "script-src 'self'" in headers["content-security-policy"]
-        assert headers["x-content-type-options"] == "nosniff"
+        for path in ("/healthz", "/docs"):
+            headers = (await client.get(path)).headers
+            assert "script-src 'self'" in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
 
 
 async def test_only_listed_origins_may_call() -> None:
