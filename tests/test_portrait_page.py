@@ -1,5 +1,6 @@
 """Making an avatar of a photo in a real Chromium, against the real server with a search that knows one face."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,20 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-from playwright.sync_api import Dialog, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from engines.avatar import AVATARS, list_avatars
-from tests.browser import CHROMIUM, HOUSE, Server, events, serving, start_call, wait_for, wait_for_event
+from tests.browser import (
+    CHROMIUM,
+    HOUSE,
+    Server,
+    events,
+    open_page,
+    serving,
+    start_call,
+    wait_for,
+    wait_for_event,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -56,6 +67,65 @@ def test_a_photo_becomes_an_avatar_whose_points_can_be_dragged(page: Page) -> No
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("radio", name="Eva")).to_have_count(0)
+
+
+def places(page: Page) -> dict[str, tuple[float, float]]:
+    """Of the points, as they are drawn, in fractions of the picture."""
+    drawn = "circles => circles.map(one => [one.dataset.point, [Number(one.getAttribute('cx')), one.cy.baseVal.value]])"
+    return {name: (x, y) for name, (x, y) in page.locator(".board circle").evaluate_all(drawn)}
+
+
+def test_points_are_moved_by_keyboard(page: Page) -> None:
+    upload(page, PHOTO, "Keys")
+    expect(page.get_by_role("button", name="Looks right")).to_be_focused(timeout=FITTED_MS)
+    chin = page.get_by_role("slider", name="chin", exact=True)
+    chin.focus()
+    before = places(page)["chin"]
+    with page.expect_response(lambda response: response.request.method == "PUT") as moved:
+        for keys in ("ArrowLeft", "Shift+ArrowUp", "ArrowUp"):
+            page.keyboard.press(keys)
+        after = places(page)["chin"]
+        assert after == pytest.approx((before[0] - 1 / 512, before[1] - 11 / 512), abs=1e-5)
+    sent = json.loads(moved.value.request.post_data or "")["points"]
+    assert list(sent) == ["chin"] and sent["chin"] == pytest.approx(after, abs=1e-5), "once, when it has come to rest"
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+    expect(chin).to_be_focused()
+    with page.expect_response(lambda response: response.request.method == "PUT"):
+        page.keyboard.press("ArrowDown")
+        page.get_by_role("button", name="Discard").focus()  # who goes on does not lose the last step
+    page.get_by_role("button", name="Discard").click(timeout=FITTED_MS)
+
+
+def test_points_are_dragged_by_a_finger(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url, has_touch=True) as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        upload(page, PHOTO, "Finger")
+        expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+        page.wait_for_timeout(400)  # the picture has come near
+        box = page.get_by_role("slider", name="chin", exact=True).bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        finger = page.context.new_cdp_session(page)
+        with page.expect_response(lambda response: response.request.method == "PUT") as moved:
+            for kind, down in (("touchStart", 0), ("touchMove", -8), ("touchMove", -16), ("touchEnd", 0)):
+                touches = [] if kind == "touchEnd" else [{"x": x, "y": y + down}]
+                finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+        assert list(json.loads(moved.value.request.post_data or "")["points"]) == ["chin"]
+        page.get_by_role("button", name="Discard").click(timeout=FITTED_MS)
+
+
+def test_a_point_that_cannot_be_followed_goes_back_and_the_avatar_is_kept(page: Page) -> None:
+    upload(page, PHOTO, "Back")
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+    before = places(page)
+    page.route("**/points", lambda route: route.fulfill(status=422, json={"message": "No head fits."}))
+    page.get_by_role("slider", name="chin", exact=True).focus()
+    page.keyboard.press("Shift+ArrowUp")
+    expect(page.get_by_text("No head fits.")).to_be_visible()
+    assert places(page) == before
+    page.get_by_role("button", name="Keep it as it was").click()
+    expect(page.get_by_role("radio", name="Back")).to_be_checked()
+    page.unroute_all()
 
 
 def test_who_is_deleted_does_not_go_on_talking(page: Page) -> None:

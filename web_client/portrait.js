@@ -1,36 +1,15 @@
 /**
- * An avatar of your own: choose or drop a photo, look at the points that were found, drag those that are off, keep it.
+ * An avatar of your own: choose or drop a photo, look at the points that were found, move those that are off, keep it.
  * Or choose a clip of a few seconds: then there are no points to drag.
  *
  * The server says by OPTIONS whether it takes them. A photo is turned upright, made smaller and stripped of its
  * metadata here already, before it is sent; a clip goes as it is.
  */
 
-const LARGEST_SIDE = 3000; // pixels of the photo that is sent
-const REACH = 28; // pixels on the screen from which a handle can be grasped
-const LARGEST_CLIP = 64 * 1024 * 1024; // bytes
-const CHAINS = [
-  ...["left", "right"].flatMap((side) => [
-    [0, 1, 2, 3, 4, 5, 6, 7, 0].map((n) => `lid_${side}_${n}`),
-    [0, 1, 2].map((n) => `brow_${side}_${n}`),
-  ]),
-  ["mouth_corner_left", "lip_upper_outer_left_2", "lip_upper_outer_left_1", "lip_upper_outer_left_0", "lip_upper_outer_middle",
-    "lip_upper_outer_right_0", "lip_upper_outer_right_1", "lip_upper_outer_right_2", "mouth_corner_right",
-    "lip_lower_outer_right_1", "lip_lower_outer_right_0", "lip_lower_outer_middle", "lip_lower_outer_left_0",
-    "lip_lower_outer_left_1", "mouth_corner_left"],
-  ["lip_upper_inner_left_1", "lip_upper_inner_left_0", "lip_upper_inner_middle", "lip_upper_inner_right_0", "lip_upper_inner_right_1"],
-  ["lip_lower_inner_left_1", "lip_lower_inner_left_0", "lip_lower_inner_middle", "lip_lower_inner_right_0", "lip_lower_inner_right_1"],
-  ["outline_left_1", "outline_left_2", "outline_left_3", "outline_left_4", "chin", "outline_right_4", "outline_right_3",
-    "outline_right_2", "outline_right_1"],
-  ["nose_bridge", "nose_mid", "nose_tip", "nose_base"],
-  ["alar_left", "nose_base", "alar_right"],
-];
+import { Points } from "./points.js";
 
-const svg = (name, attributes = {}) => {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
-};
+const LARGEST_SIDE = 3000; // pixels of the photo that is sent
+const LARGEST_CLIP = 64 * 1024 * 1024; // bytes
 const html = (name, properties = {}, ...children) => {
   const node = Object.assign(document.createElement(name), properties);
   node.append(...children);
@@ -55,9 +34,8 @@ export class Portrait {
   #changed;
   #id = null;
   #isNew = false;
-  #points = {};
-  #handles = [];
-  #held = null;
+  #points;
+  #fitted = null;
   #photo = null;
 
   /** `headers()` are those of every request; `changed(id)` is called when an avatar came, changed or went (null). */
@@ -99,9 +77,9 @@ export class Portrait {
 
   #build() {
     this.picture = html("img", { alt: "" });
-    this.net = svg("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });
-    this.layer = html("div", { className: "layer" }, this.picture, this.net);
-    this.board = html("div", { className: "board" }, this.layer);
+    const layer = html("div", { className: "layer" }, this.picture);
+    this.board = html("div", { className: "board" }, layer);
+    this.#points = new Points(this.board, layer, this.picture, (places) => this.#fit(places));
     this.title = html("h2");
     this.text = html("p", { className: "hint" });
     this.text.setAttribute("role", "status");
@@ -117,9 +95,6 @@ export class Portrait {
       this.#leave();
     };
     document.body.append(this.dialog);
-    this.board.onpointerdown = (event) => this.#grasp(event);
-    this.board.onpointermove = (event) => this.#drag(event);
-    this.board.onpointerup = this.board.onpointercancel = () => this.#drop();
     addEventListener("dragover", (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     addEventListener("drop", async (event) => {
       const file = event.dataTransfer?.files[0];
@@ -137,7 +112,7 @@ export class Portrait {
     this.next.textContent = next;
     this.dialog.classList.toggle("busy", busy);
     this.dialog.classList.toggle("failed", failed);
-    this.next.disabled = this.back.disabled = busy;
+    this.next.disabled = this.back.disabled = this.#points.frozen = busy;
   }
 
   /* A new photo. */
@@ -145,8 +120,7 @@ export class Portrait {
   async #take(file) {
     if (this.dialog.classList.contains("busy")) return; // one after the other
     this.#id = null;
-    this.net.replaceChildren();
-    this.#zoom(null);
+    this.#points.show();
     if (!this.dialog.open) this.dialog.showModal();
     if (file.type.startsWith("video/")) return this.#takeClip(file);
     this.#say("One moment", "Reading the photo…", { busy: true });
@@ -186,7 +160,7 @@ export class Portrait {
 
   async #adjust(id) {
     if (!this.dialog.open) this.dialog.showModal();
-    this.net.replaceChildren();
+    this.#points.show();
     this.#say("One moment", "", { busy: true });
     this.#isNew = false;
     const fitted = await this.#ask(`/v1/avatars/${id}/points`);
@@ -195,20 +169,19 @@ export class Portrait {
 
   /* The points. */
 
-  async #review({ id, points, handles, notes }) {
+  async #review(fitted) {
+    const { id, points, handles, notes } = (this.#fitted = fitted);
     this.#id = id;
-    this.#points = points;
-    this.#handles = handles;
     const picture = await this.#ask(`/v1/avatars/${id}/picture?v=${Date.now()}`, { as: "blob" });
     if (!picture) return;
     this.#show(URL.createObjectURL(picture));
     const still = handles.length > 0; // nothing can be moved in a clip
-    if (still) this.#draw();
-    this.#zoom(still ? handles.map((name) => points[name]) : null);
-    const advice = still ? "Do eyes, lips and chin lie on the lines? Drag any point that is off." : "It moves as in your clip.";
+    this.#points.show(points, handles);
+    const advice = still ? "Do eyes, lips and chin lie on the lines? Move any point that is off." : "It moves as in your clip.";
     this.#say(still ? "Does it fit?" : "There it is", [...notes, advice].join(" "), { next: "Looks right" });
     this.back.textContent = this.#isNew ? "Discard" : "Close";
     this.next.onclick = () => this.#close(this.#id);
+    if (!this.board.contains(document.activeElement)) this.next.focus();
   }
 
   #show(url) {
@@ -216,58 +189,12 @@ export class Portrait {
     this.picture.src = url;
   }
 
-  /** Come near enough to the face to see each point; or back to the whole picture. */
-  #zoom(places) {
-    if (!places) return (this.layer.style.transform = "");
-    const [low, high] = [Math.min, Math.max].map((pick) => [0, 1].map((axis) => pick(...places.map((place) => place[axis]))));
-    const scale = Math.min(0.86 / Math.max(high[0] - low[0], high[1] - low[1]), 3);
-    const shift = [0, 1].map((axis) => Math.min(0, Math.max(1 - scale, 0.5 - (scale * (low[axis] + high[axis])) / 2)));
-    this.layer.style.transform = `translate(${shift.map((share) => `${100 * share}%`).join(",")}) scale(${scale})`;
-  }
-
-  #draw() {
-    const at = (name) => this.#points[name].map((value) => value.toFixed(4)).join(",");
-    const lines = CHAINS.map((names) => svg("polyline", { points: names.map(at).join(" ") }));
-    const handles = this.#handles.map((name) => {
-      const [cx, cy] = this.#points[name];
-      return svg("circle", { cx, cy, r: 0.005, class: name === this.#held ? "held" : "" });
-    });
-    this.net.replaceChildren(...lines, ...handles);
-  }
-
-  #place({ clientX, clientY }) {
-    const { left, top, width, height } = this.layer.getBoundingClientRect();
-    return [(clientX - left) / width, (clientY - top) / height, width];
-  }
-
-  #grasp(event) {
-    if (!this.#id || this.dialog.classList.contains("busy")) return;
-    const [x, y, width] = this.#place(event);
-    if (!this.#handles.length) return;
-    const distance = (name) => Math.hypot(this.#points[name][0] - x, this.#points[name][1] - y) * width;
-    const nearest = this.#handles.reduce((best, name) => (distance(name) < distance(best) ? name : best));
-    if (distance(nearest) > REACH) return;
-    event.preventDefault();
-    this.#held = nearest;
-    this.board.setPointerCapture(event.pointerId);
-    this.#draw();
-  }
-
-  #drag(event) {
-    if (!this.#held) return;
-    const [x, y] = this.#place(event);
-    this.#points[this.#held] = [Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))];
-    this.#draw();
-  }
-
-  async #drop() {
-    const name = this.#held;
-    if (!name) return;
-    this.#held = null;
+  async #fit(places) {
     this.#say("Fitting anew", "The head follows your point…", { busy: true });
-    const body = JSON.stringify({ points: { [name]: this.#points[name] } });
+    const body = JSON.stringify({ points: places });
     const fitted = await this.#ask(`/v1/avatars/${this.#id}/points`, { method: "PUT", body, type: "application/json" });
     if (fitted) await this.#review(fitted);
+    else this.#points.show(this.#fitted.points, this.#fitted.handles); // as it was
   }
 
   /** The answer, or null after saying what is wrong. */
@@ -282,8 +209,9 @@ export class Portrait {
   }
 
   #fail(title, text) {
-    this.#say(title, text, { failed: true, next: this.#id ? "" : "Another photo" });
-    this.next.onclick = () => this.input.click();
+    const id = this.#id;
+    this.#say(title, text, { failed: true, next: id ? "Keep it as it was" : "Another photo" });
+    this.next.onclick = () => (id ? this.#close(id) : this.input.click());
   }
 
   /* The end. */
