@@ -54,7 +54,7 @@ def jobs(networks: Sequence[Path], buckets: Sequence[int]) -> list[Job]:
 
 def compact_networks() -> list[Path]:
     """The networks that come with the package."""
-    return sorted(WEIGHTS.glob("*.onnx"))
+    return sorted(path for path in WEIGHTS.glob("*.onnx") if not path.name.endswith(FOR_CPU))
 
 
 def imported_networks(models: Path, tell: Callable[[str], None]) -> Iterator[Path]:

@@ -132,7 +132,9 @@ def parity(network: nn.Module, contract: Contract, path: Path) -> float:
 
 
 def export_renderer(checkpoint: Path, folder: Path) -> None:
-    """Both networks of a checkpoint of `training.fit_renderer`, with their parity printed."""
+    """Both networks of a checkpoint of `training.fit_renderer`, their parity printed, and the painter in 8 bits."""
+    from build_trt.quantize import quantize_painter
+
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network = CompactRenderer(saved["keypoints"]).eval()
     network.load_state_dict(saved["average"])
@@ -144,6 +146,8 @@ def export_renderer(checkpoint: Path, folder: Path) -> None:
         path = export(stage, contract, folder)
         difference = parity(stage, contract, path)
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, greatest difference {difference:.1e}")
+    path, worst = quantize_painter(folder)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {worst:.1f} dB from the one in float32")
 
 
 def halve_weights(path: Path) -> None:
@@ -182,7 +186,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     for name, run, files in (
         ("audio", export_audio, "audio_features.onnx and audio2exp.onnx"),
-        ("renderer", export_renderer, "renderer_source.onnx and renderer_painter.onnx"),
+        ("renderer", export_renderer, "renderer_source.onnx, renderer_painter.onnx and its form for CPUs"),
         ("landmarks", export_landmarks, "landmarks.onnx"),
     ):
         command = commands.add_parser(name, help=files)

@@ -14,7 +14,7 @@ from engines.backend import Tensors
 Precision = Literal["f32", "bf16"]
 Names = tuple[str, ...]
 FOR_CPU: Final = ".cpu.onnx"
-"""Ending of files for this backend alone."""
+"""Ending of files for this backend alone: with layers that OpenVINO knows, or in 8 bits."""
 
 
 class OpenVinoNetwork:
@@ -65,7 +65,8 @@ class OpenVinoBackend:
     def load(self, path: Path, precision: Precision | None = None) -> OpenVinoNetwork:
         """Compile `path`, in `precision` when the network asks for another than the backend's.
 
-        A network that samples volumes, which OpenVINO does not know, has a form of its own for CPUs beside it.
+        A network that samples volumes, which OpenVINO does not know, has a form of its own for CPUs beside it; so has
+        one that was quantised for them.
         """
         path = for_cpu if (for_cpu := path.with_suffix(FOR_CPU)).exists() else path
         if not path.exists():
