@@ -20,10 +20,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+IN_CHROMIUM: Final = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+"""Marks of a test module."""
 FLAGS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -253,6 +259,11 @@ def wait_for(page: Page, condition: Callable[[], bool], complaint: str, seconds:
     while not condition():
         assert time.monotonic() < deadline, complaint
         page.wait_for_timeout(50)
+
+
+def wait_for_sessions(page: Page, server: Server, count: int) -> None:
+    """Until the server has so many."""
+    wait_for(page, lambda: server.sessions() == count, f"there are not {count} sessions", 5)
 
 
 def record(page: Page, seconds: float, box: Box) -> Recording:

@@ -18,6 +18,15 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """The real server and page, on an engine of no weight."""
+    from tests.browser import HOUSE, serving
+
+    with serving(module=HOUSE) as server:
+        yield server
+
+
 @pytest.fixture
 def page(browser: Any, server: Any) -> Iterator[Any]:
     """The call page of the module's `server`."""

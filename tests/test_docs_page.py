@@ -9,12 +9,9 @@ import pytest
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
 from playwright.sync_api import Browser, expect
 
-from tests.browser import CHROMIUM, HOUSE, Server, serving
+from tests.browser import HOUSE, IN_CHROMIUM, Server, serving
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from engines.avatar import load_avatar
 from engines.keypoints import KEYPOINT_NAMES
 from engines.media import FRAME_SIZE
 from tests.browser import (
-    CHROMIUM,
+    IN_CHROMIUM,
     RATE,
     Box,
     Recording,
@@ -41,8 +41,7 @@ from tests.browser import (
 )
 
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+    *IN_CHROMIUM,
     pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed: apt-get install flite"),
 ]
 

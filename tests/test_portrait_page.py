@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from engines.avatar import AVATARS, list_avatars
 from tests.browser import (
-    CHROMIUM,
     HOUSE,
+    IN_CHROMIUM,
     Server,
     events,
     open_page,
@@ -24,10 +24,7 @@ from tests.browser import (
     wait_for_event,
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 PHOTO = AVATARS / list_avatars()[0] / "source.png"
 FITTED_MS = 60_000
 """A photo is fitted behind everything else that the machine does."""
