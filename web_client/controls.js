@@ -23,6 +23,7 @@ let token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 let calling = false;
 let attempt = 0; // counts Start and Stop: who was kept waiting sees whether it still counts
 let live = false;
+let seen = null; // the face in the call: {id, scene}
 
 /* What was chosen last time. A browser that stores nothing is fine. */
 const remembered = {
@@ -34,6 +35,8 @@ new Direct(call, element("direct"), element("director"), remembered);
 
 /* What is going on. */
 
+const READ_MS = 8000; // in which what went wrong can be read while somebody speaks
+let readUntil = 0;
 let countdown = 0;
 
 function say(state, title, advice = "") {
@@ -115,12 +118,17 @@ call.addEventListener("stream", ({ detail: stream }) => {
 call.addEventListener("message", ({ detail: message }) => {
   if (message.type === "speaking") {
     picture.classList.toggle("speaking", message.speaking);
-    if (message.speaking && live) element("state-advice").textContent = "";
-  } else if (message.type === "avatar") faces.mark(message.id);
-  else if (message.type === "interrupted") say("live", "Live", `Interrupted after ${message.position.toFixed(1)} s.`);
+    if (message.speaking && live && performance.now() > readUntil) element("state-advice").textContent = "";
+  } else if (message.type === "state") seen = { id: message.avatar, scene: false };
+  else if (message.type === "avatar") {
+    seen = message;
+    faces.mark(message.id);
+  } else if (message.type === "interrupted") say("live", "Live", `Interrupted after ${message.position.toFixed(1)} s.`);
   else if (message.type === "error") {
     say(picture.dataset.state, element("state-title").textContent, message.message);
+    readUntil = performance.now() + READ_MS;
     if (message.code === "unknown_avatar") missFace();
+    if (["full", "no_scene"].includes(message.code)) faces.keep(seen);
   }
 });
 

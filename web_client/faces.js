@@ -61,6 +61,13 @@ export class Faces {
     if (this.#find(id)) this.#show(id, this.scene);
   }
 
+  /** Who is in the call stays: another was refused. */
+  keep({ id, scene }) {
+    if (id === this.id && scene === this.scene) return;
+    this.#whole = scene;
+    this.choose(id);
+  }
+
   /** Show that this one is chosen. */
   mark(id) {
     const avatar = this.#find(id);
@@ -85,8 +92,8 @@ export class Faces {
 
   #sceneSwitch({ id, scene, moves }) {
     if (!scene) return [];
-    const button = make("button", { className: "link", textContent: moves ? "Whole clip" : "Whole photo" });
-    button.setAttribute("aria-pressed", this.#whole);
+    const whole = moves ? "Whole clip" : "Whole photo";
+    const button = make("button", { className: "link", textContent: this.#whole ? "Face only" : whole });
     button.onclick = () => {
       this.#whole = !this.#whole;
       this.choose(id);

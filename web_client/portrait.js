@@ -1,6 +1,6 @@
 /**
  * An avatar of your own: choose or drop a photo, look at the points that were found, move those that are off, keep it.
- * Or choose a clip of a few seconds: then there are no points to drag.
+ * Or choose a clip of a few seconds: then there are no points to move.
  *
  * The server says by OPTIONS whether it takes them. A photo is turned upright, made smaller and stripped of its
  * metadata here already, before it is sent; a clip goes as it is.
