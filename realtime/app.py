@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -32,6 +31,7 @@ from realtime.sessions import Sessions
 from realtime.settings import Settings
 from realtime.signaling import create_router
 from realtime.uploads import Uploads, create_upload_router
+from realtime.version import version
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def create_app(
 
     app = FastAPI(
         title="Visavis",
-        version=_version(),
+        version=version(),
         description=_about(),
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages are drawn by scripts of other sites
@@ -201,13 +201,6 @@ async def _add_security(request: Request, call_next: Callable[[Request], Awaitab
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
     return response
-
-
-def _version() -> str:
-    try:
-        return version("visavis")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _about() -> str:

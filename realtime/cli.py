@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from realtime.settings import Settings
+from realtime.version import version
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +30,7 @@ _COMMANDS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `visavis` and return its exit status."""
     parser = argparse.ArgumentParser(prog="visavis", description="Speech in, a talking face out.")
+    parser.add_argument("--version", action="version", version=f"visavis {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     serve_parser = commands.add_parser("serve", help="run the server and its page")
     Settings.add_arguments(serve_parser)

@@ -12,6 +12,7 @@ import pytest
 from realtime import networks
 from realtime.cli import bind, main
 from realtime.settings import Settings
+from realtime.version import version
 from tests.caller import Caller
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -63,6 +64,12 @@ async def test_ctrl_c_ends_the_server_cleanly_and_soon() -> None:
         assert "Traceback" not in errors.decode()
         assert (await caller.event("state", state="closed"))["reason"] == "server stopped"
         await caller.vanish()
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out == f"visavis {version()}\n"
 
 
 def test_senseless_flags_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
