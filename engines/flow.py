@@ -7,7 +7,6 @@ source camera saw it there. Sparse keypoints tear silhouettes; a mesh does not.
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,10 +15,11 @@ from engines.coarse_flow import EXTENSION_SIZE, coarse_flow, gather
 from engines.compiled import compiled
 from engines.expression import FloatArray
 from engines.head_mesh import Part
-from engines.place import NOWHERE, SHELF, nearest_pixel, place_column, place_row, to_place
+from engines.margin import Margin
+from engines.place import NOWHERE, SHELF, WHERE, nearest_pixel, place_column, place_row, to_place
 from engines.raster import Raster, Window, barycentric, rasterize
-from engines.rim import Rim
-from engines.source_view import DEPTH_TOLERANCE, MIXED, PICTURE, SEEN, WORN, SourceView
+from engines.rim import CELL, Rim
+from engines.source_view import ASKED, DEPTH_TOLERANCE, MIXED, NOTED, PICTURE, SEEN, WORN, SourceView
 
 GRAZING: Final = 0.35
 """Pixels of the source per pixel of the target below which surface counts as seen at a grazing angle."""
@@ -55,27 +55,29 @@ def flow_to_source(
     Beside the mesh the flow of its rim goes on, for stray hair follows the head; everywhere else the backdrop shows.
     """
     raster = rasterize(points, triangles, window)
-    covered = raster.covered()
-    soft = np.asarray(cv2.GaussianBlur(covered * np.uint8(255), (3, 3), _SOFTNESS), np.uint8)
-    beside = cv2.subtract(atlas.widen(covered, atlas.HALO), covered)
+    nearest, margin = raster.triangle, Margin.of(raster.triangle)
     ways, marks = np.empty((len(triangles), 9), np.float32), np.empty(len(triangles), np.uint32)
     _find_ways(raster.pixels, triangles, source.pixels, source.marks, np.float32(GRAZING), ways, marks)
-    place, cover, seen = np.empty(covered.shape, np.uint32), np.empty_like(covered), np.empty_like(covered)
+    place = np.empty(nearest.shape, np.uint32)
+    cover, seen = np.empty_like(margin.covered), np.empty_like(margin.covered)
     cell = round(2 * window.scale) // EXTENSION_SIZE
     moved = np.zeros((window.height // cell, window.width // cell, 3), np.float32)
-    _follow(raster.triangle, ways, marks, source.foreign, source.depth, soft, place, cover, seen, moved)
-    if source.outline is None:
-        _extend(covered, beside, soft, source.inner, source.skin, place, cover)
-    else:
-        rim = Rim.find(raster.triangle, source.parts, covered, place, seen)
-        _extend(covered, rim.without(beside), soft, source.inner, source.skin, place, cover)
-        rim.smooth(raster.triangle, covered, source.outline, place, cover, seen)
+    asked = np.empty(nearest.size + 1, np.int32)
+    count = _follow(nearest, ways, marks, source.foreign, source.depth, margin.soft, place, cover, seen, moved, asked)
+    rim = None if source.outline is None else Rim.find(nearest, source.parts, margin.covered, place, seen)
+    elsewhere = np.zeros((len(nearest) // CELL,) * 2, np.uint8) if rim is None else rim.kinds
+    _extend(
+        margin.covered, margin.beside.view(np.uint64), elsewhere, margin.soft, source.inner, source.skin, place, cover
+    )
+    if rim is not None and source.outline is not None:
+        rim.smooth(nearest, margin.covered, source.outline, place, cover, seen)
     flow = Flow(place, cover, seen, coarse_flow(window, cell, moved))
     if source.unrolled is not None:
-        other, parts = source.unrolled, source.parts
+        other = source.unrolled
         _look_around(
-            raster.triangle, raster.pixels, triangles, parts, other.pixels, other.shelf, other.strands, place, seen
-        )
+            asked[:count], nearest, raster.pixels, triangles, source.parts, other.pixels, other.shelf, other.strands,
+            place, seen,
+        )  # fmt: skip
     return raster, flow
 
 
@@ -106,13 +108,18 @@ def _find_ways(
 @compiled(fastmath=True)
 def _follow(
     nearest: Any, ways: Any, marks: Any, foreign: Any, source_depth: Any, soft: Any, place: Any, cover: Any, seen: Any,
-    moved: Any,
-) -> None:  # fmt: skip
-    """Follow every pixel that the mesh covers to the source: row by row, first where it lies and what is noted with
-    that, then what this says."""
+    moved: Any, asked: Any,
+) -> int:  # fmt: skip
+    """Follow every pixel that the mesh covers to the source, row by row: first where it lies and what is noted with
+    that, then what this says. Which pixels are `ASKED` for is written down, and how many they are is returned.
+
+    Pixels go on lists without a question, and stay there if they are wanted: nobody can guess which are."""
     last, cell = np.float32(32 * (nearest.shape[1] - 1)), nearest.shape[0] // moved.shape[0]
+    mixed = np.empty(nearest.shape[1] + 1, np.int32)
+    count: Any = np.uintp(0)
     for y in range(nearest.shape[0]):
         down = np.float32(y)
+        some: Any = np.uintp(0)
         for x in range(nearest.shape[1]):
             if nearest[y, x] < 0:
                 place[y, x] = NOWHERE
@@ -120,14 +127,21 @@ def _follow(
             t, across = np.uintp(nearest[y, x]), np.float32(x)
             column = ways[t, 0] * across + (ways[t, 1] * down + ways[t, 2])
             row = ways[t, 3] * across + (ways[t, 4] * down + ways[t, 5])
-            at, mark = to_place(column, row, last), marks[t]
-            if mark >= np.uint32(MIXED):
-                deep = ways[t, 6] * across + (ways[t, 7] * down + ways[t, 8])
-                mark = _settled(at, mark, deep, foreign, source_depth)
-            place[y, x] = at | mark
+            mark = marks[t]
+            place[y, x] = to_place(column, row, last) | (mark & np.uint32(NOTED))
+            mixed[some] = x
+            some += np.uintp(mark >= np.uint32(MIXED))
+            asked[count] = y * nearest.shape[1] + x
+            count += np.uintp(mark & np.uint32(ASKED))
+        for k in range(some):
+            here = np.uintp(mixed[k])
+            t, at = np.uintp(nearest[y, here]), place[y, here] & np.uint32(WHERE)
+            deep = ways[t, 6] * np.float32(mixed[k]) + (ways[t, 7] * down + ways[t, 8])
+            place[y, here] = at | _settled(at, marks[t], deep, foreign, source_depth)
         _tell(place[y], soft[y], cover[y], seen[y])
         if y % 2 == 0:
             gather(y, nearest[y], place[y], seen[y], moved[y // cell])
+    return count
 
 
 @compiled(fastmath=True, inline="always")
@@ -155,26 +169,25 @@ def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
 
 @compiled(fastmath=True)
 def _look_around(
-    nearest: Any, pixels: Any, triangles: Any, parts: Any, other: Any, shelf: Any, strands: Any, place: Any, seen: Any
+    asked: Any, nearest: Any, pixels: Any, triangles: Any, parts: Any, other: Any, shelf: Any, strands: Any, place: Any,
+    seen: Any,
 ) -> None:  # fmt: skip
-    """Find elsewhere what the source did not see, and skin that it saw below strands which have left it."""
+    """Find elsewhere what the source did not see, and skin that it saw below strands which have left it. `asked` (n,)
+    are all pixels of which that may be so, row beside row."""
     last = np.float32(32 * (place.shape[0] - 1))
-    for y in range(place.shape[0]):
-        for x in range(place.shape[1]):
-            t = nearest[y, x]
-            if t < 0 or shelf[t] == 0:
+    for pixel in asked:
+        y, x = pixel // place.shape[1], pixel % place.shape[1]
+        t = nearest[y, x]
+        if seen[y, x]:
+            row, column = nearest_pixel(place[y, x])
+            if shelf[t] != atlas.GLOBE_SKIN or strands[row, column] == 0 or _is_worn(nearest, parts, y, x):
                 continue
-            if seen[y, x]:
-                at = place[y, x]
-                row, column = nearest_pixel(at)
-                if shelf[t] != atlas.GLOBE_SKIN or strands[row, column] == 0 or _is_worn(nearest, parts, y, x):
-                    continue
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            wb, wc = barycentric(pixels, a, b, c, x, y)
-            u = other[a, 0] + wb * (other[b, 0] - other[a, 0]) + wc * (other[c, 0] - other[a, 0])
-            v = other[a, 1] + wb * (other[b, 1] - other[a, 1]) + wc * (other[c, 1] - other[a, 1])
-            place[y, x] = to_place(u, v, last) | np.uint32(shelf[t]) << np.uint32(SHELF)
-            seen[y, x] = 255
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        wb, wc = barycentric(pixels, a, b, c, x, y)
+        u = other[a, 0] + wb * (other[b, 0] - other[a, 0]) + wc * (other[c, 0] - other[a, 0])
+        v = other[a, 1] + wb * (other[b, 1] - other[a, 1]) + wc * (other[c, 1] - other[a, 1])
+        place[y, x] = to_place(u, v, last) | np.uint32(shelf[t]) << np.uint32(SHELF)
+        seen[y, x] = 255
 
 
 @compiled()
@@ -198,44 +211,54 @@ def _soften(soft: Any) -> Any:
 
 @compiled(fastmath=True)
 def _extend(
-    covered: Any, beside: Any, soft: Any, inner: Any, source_skin: Any, place: Any, cover: Any
+    covered: Any, beside: Any, elsewhere: Any, soft: Any, inner: Any, source_skin: Any, place: Any, cover: Any
 ) -> None:  # fmt: skip
-    """Fill the places `beside` the mesh: what lay beside its rim in the source goes on doing so."""
-    size = beside.shape[0]
+    """Fill the places `beside` the mesh, of which eight pixels of a row are one number: what lay beside its rim in the
+    source goes on doing so. Cells of 8 x 8 pixels that are `elsewhere` not 0 are left out."""
+    size = covered.shape[0]
     stray, part, last = np.float32(STRAY), np.float32(1 / 32), np.float32(32 * (size - 1))
+    above = np.full(size, -size, np.int32)
+    """The last row down to this one in which each column is covered."""
     for y in range(size):
         for x in range(size):
-            if beside[y, x] == 0:
+            above[x] = y if covered[y, x] else above[x]
+        for word in range(beside.shape[1]):
+            bits = beside[y, word]
+            if bits == 0 or elsewhere[y // CELL, word] != 0:
                 continue
-            row, column = _rim(covered, y, x)
-            if row < 0:
-                continue
-            at = place[np.uintp(row), np.uintp(column)]
-            dx = np.float32(place_column(at)) * part - np.float32(column)
-            dy = np.float32(place_row(at)) * part - np.float32(row)
-            source_row, source_column = nearest_pixel(at)
-            at = to_place(np.float32(x) + dx, np.float32(y) + dy, last)
-            if inner[source_row, source_column]:  # the outline is a new one
-                cover[y, x] = _soften(soft[y, x])
-                place[y, x] = at | (atlas.SKIN if source_skin[source_row, source_column] else atlas.WORN) << SHELF
-            else:
-                far = max(abs(dx), abs(dy)) * (np.float32(2) / stray)
-                stays = min(max(np.float32(2) - far, np.float32(0)), np.float32(1))
-                cover[y, x] = 255 if soft[y, x] > 0 else np.uint8(255 * stays)
-                place[y, x] = at | np.uint32(atlas.PICTURE << SHELF)
+            for x in range(8 * word, 8 * word + 8):
+                is_beside, bits = bits & np.uint64(1), bits >> np.uint64(8)
+                if is_beside == 0:
+                    continue
+                row, column = _rim(covered, above[x], y, x)
+                if row < 0:
+                    continue
+                at = place[np.uintp(row), np.uintp(column)]
+                dx = np.float32(place_column(at)) * part - np.float32(column)
+                dy = np.float32(place_row(at)) * part - np.float32(row)
+                source_row, source_column = nearest_pixel(at)
+                at = to_place(np.float32(x) + dx, np.float32(y) + dy, last)
+                if inner[source_row, source_column]:  # the outline is a new one
+                    cover[y, x] = _soften(soft[y, x])
+                    place[y, x] = at | (atlas.SKIN if source_skin[source_row, source_column] else atlas.WORN) << SHELF
+                else:
+                    far = max(abs(dx), abs(dy)) * (np.float32(2) / stray)
+                    stays = min(max(np.float32(2) - far, np.float32(0)), np.float32(1))
+                    cover[y, x] = 255 if soft[y, x] > 0 else np.uint8(255 * stays)
+                    place[y, x] = at | np.uint32(atlas.PICTURE << SHELF)
 
 
 @compiled(inline="always")
-def _rim(covered: Any, y: int, x: int) -> Any:
-    """Row and column of the nearest pixel of the mesh above, below, to the left or to the right; -1 before a corner."""
+def _rim(covered: Any, above: int, y: int, x: int) -> Any:
+    """Row and column of the nearest pixel of the mesh above (in the row that is known), below, to the left or to the
+    right; -1 before a corner."""
     size = covered.shape[0]
-    for step in range(1, 2 * atlas.HALO + 1):
-        if y >= step and covered[y - step, x]:
-            return y - step, x
+    farthest = 2 * atlas.HALO + 1
+    for step in range(1, min(y - above, farthest)):
         if y + step < size and covered[y + step, x]:
             return y + step, x
         if x >= step and covered[y, x - step]:
             return y, x - step
         if x + step < size and covered[y, x + step]:
             return y, x + step
-    return -1, -1
+    return (above, x) if y - above < farthest else (-1, -1)

@@ -71,7 +71,8 @@ class Globe:
         around = np.zeros((2 * STRAND + 1, 2 * STRAND + 1), np.uint8)
         around[::STRAND, ::STRAND] = 1
         strands = self.strands & cv2.dilate(source.covered - source.skin, around)
-        return Unrolled(np.ascontiguousarray(pixels[:, :2]), shelf, np.asarray(strands, np.uint8))
+        pixels, strands = np.ascontiguousarray(pixels[:, :2]), np.asarray(strands, np.uint8)
+        return Unrolled.of(pixels, shelf, strands, source.pixels, mesh.triangles)
 
 
 def unroll(mesh: HeadMesh) -> FloatArray:

@@ -77,11 +77,6 @@ class Rim:
         corners[..., :2] /= np.maximum(corners[..., 2:], 1)
         return cls(kinds, corners)
 
-    def without(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """`pixels` uint8 (N, N), 0 in the cells of the rim, all of which `smooth` finds out about."""
-        elsewhere = (self.kinds == 0).view(np.uint8)
-        return np.asarray(cv2.resize(elsewhere, pixels.shape, interpolation=cv2.INTER_NEAREST) & pixels)
-
     def smooth(
         self, nearest: NDArray[np.int32], covered: NDArray[np.uint8], source: NDArray[np.uint8],
         place: NDArray[np.uint32], cover: NDArray[np.uint8], seen: NDArray[np.uint8],

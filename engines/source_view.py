@@ -6,7 +6,7 @@ all, and what is noted with every place on them, is found out once.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
@@ -32,6 +32,12 @@ HIDDEN, PARTLY, WHOLE = 0, 1, 2
 SEEN, MIXED = 1 << 30, 1 << 31
 """Noted with a place until it is settled: the source saw it; or it saw some of the triangle, with `SEEN` at a grazing
 angle."""
+ASKED: Final = 1
+"""Noted beside that: it may have to be found elsewhere (see `Unrolled`)."""
+NOTED: Final = SEEN | 3 << SHELF
+"""All that goes along with a place that is settled."""
+_AROUND: Final = 2
+"""Pixels of the source around a triangle beyond which none of its places lies."""
 _SKIN, WORN, PICTURE = (shelf << SHELF for shelf in (atlas.SKIN, atlas.WORN, atlas.PICTURE))
 _MARKS: Final = np.array(
     [
@@ -47,11 +53,26 @@ _MARKS: Final = np.array(
 class Unrolled:
     """Where surface is found that the source does not show: `pixels` float32 (V, 2), the vertices in other pictures of
     the atlas; `shelf` uint8 (T,), in which of them each triangle is, 0 if in none; `strands` uint8 (N, N), 1 where the
-    source shows what is worn over skin, be there a mesh of it or not."""
+    source shows what is worn over skin, be there a mesh of it or not; `below` bool (T,), which triangles may be of that
+    skin."""
 
     pixels: FloatArray
     shelf: NDArray[np.uint8]
     strands: NDArray[np.uint8]
+    below: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, pixels: FloatArray, shelf: NDArray[np.uint8], strands: NDArray[np.uint8], source: FloatArray,
+        triangles: NDArray[np.int32],
+    ) -> Self:  # fmt: skip
+        """That of `triangles` (T, 3) whose vertices are at `source` (V, 2 or more) in the source's pixels."""
+        corners = source[triangles, :2].clip(0, len(strands) - 1)
+        left, top = (np.floor(corners.min(1)).astype(int).T - _AROUND).clip(0, len(strands))
+        right, bottom = (np.ceil(corners.max(1)).astype(int).T + _AROUND + 1).clip(0, len(strands))
+        count = cv2.integral(strands)
+        within = count[bottom, right] - count[top, right] - count[bottom, left] + count[top, left]
+        return cls(pixels, shelf, strands, (shelf == atlas.GLOBE_SKIN) & (within > 0))
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,11 @@ class SourceView:
     def marks(self) -> NDArray[np.uint32]:
         """What is noted with a place beside where it is, uint32 (2, T): at no grazing angle, and at one."""
         rows = 2 * self.sight + (self.parts >= Part.HAIR)
-        return np.stack([table.take(row) for table, row in zip(_MARKS, rows, strict=True)])
+        marks = np.stack([table.take(row) for table, row in zip(_MARKS, rows, strict=True)])
+        if self.unrolled is not None:
+            asked = (self.unrolled.shelf > 0) & ((self.sight != WHOLE) | self.unrolled.below)
+            marks |= np.where(asked, np.uint32(ASKED), np.uint32(0))
+        return marks
 
     @cached_property
     def inner(self) -> NDArray[np.uint8]:

@@ -184,7 +184,7 @@ def looked_around(target: FloatArray, strands: NDArray[np.uint8], lifted: FloatA
     view = view_source(source, triangles, labels, SIZE)
     pixels = np.ascontiguousarray(view.pixels[:, :2] + np.array([10, 0], np.float32))
     shelf = np.array([atlas.GLOBE_SKIN, atlas.GLOBE_SKIN, 0, 0], np.uint8)
-    view = replace(view, unrolled=Unrolled(pixels, shelf, strands))
+    view = replace(view, unrolled=Unrolled.of(pixels, shelf, strands, view.pixels, triangles))
     return flow_to_source(np.concatenate([target, lifted]), triangles, Window.whole(SIZE), view)[1]
 
 
@@ -208,3 +208,12 @@ def test_a_strand_over_skin_stays_only_while_hair_is_beside_it() -> None:
     lifted = looked_around(face, strands, corners(0, -0.4, 0.1, 9))
     assert shelves(lifted)[here] == atlas.GLOBE_SKIN and lifted.seen[here] == 255
     assert shelves(looked_around(face, 0 * strands, corners(0, -0.4, 0.1, 9)))[here] == atlas.PICTURE
+
+
+def test_only_triangles_near_a_strand_may_be_of_skin_below_it() -> None:
+    points, shelf = corners(0, 0, 0.25)[:, :2], np.array([atlas.GLOBE_SKIN] * 2 + [atlas.GLOBE_WORN] * 2, np.uint8)
+    source = Window.whole(SIZE).pixels(np.concatenate([corners(-0.4, 0, 0.25), corners(0.4, 0, 0.25)]))
+    triangles = np.concatenate([SQUARE[:1], SQUARE[:1] + 4, SQUARE[:1], SQUARE[:1] + 4])
+    strands = np.zeros((SIZE, SIZE), np.uint8)
+    strands[SIZE // 2, int(0.7 * SIZE)] = 1
+    assert Unrolled.of(points, shelf, strands, source, triangles).below.tolist() == [False, True, False, False]

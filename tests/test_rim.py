@@ -34,7 +34,7 @@ class Hair:
         source = outline(np.roll(covered, beyond - round(self.moved), axis=1))
         rim = Rim.find(self.nearest, PARTS, covered, self.place, self.seen)
         rim.smooth(self.nearest, covered, source, self.place, self.cover, self.seen)
-        self.left = rim.without(np.ones_like(covered))
+        self.cells = rim.kinds > 0
         return self
 
     def away(self) -> NDArray[np.float64]:
@@ -100,4 +100,5 @@ def test_other_parts_and_what_is_not_at_the_rim_are_left_alone() -> None:
     np.testing.assert_array_equal(hair.place[SIZE // 2 :], place[SIZE // 2 :])
     np.testing.assert_array_equal(hair.cover[SIZE // 2 :], cover[SIZE // 2 :])
     np.testing.assert_array_equal(hair.place[:, : EDGE - 24], place[:, : EDGE - 24])
-    assert hair.left[SIZE // 2 + CELL :].all() and hair.left[:, : EDGE - 24].all() and not hair.left[MIDDLE.start, EDGE]
+    middle, first, edge = SIZE // 2 // CELL, (EDGE - 24) // CELL, EDGE // CELL
+    assert not hair.cells[middle + 1 :].any() and not hair.cells[:, :first].any() and hair.cells[2, edge]
