@@ -58,6 +58,9 @@ def test_a_sound_file_can_speak(page: Page, server: Server, tmp_path: Path) -> N
     page.set_input_files("#file", tmp_path / "notes.txt")
     page.wait_for_timeout(3000)  # the tone would have ended, and said so
     expect(page.locator("#file-note")).to_contain_text("notes.txt holds no sound")
+    page.click("#start")
+    page.click("#start")  # the tone is not what is chosen
+    expect(page.locator("#state-advice")).to_have_text("Choose a sound file first, under Voice.")
 
 
 KEPT = """async (right) => {

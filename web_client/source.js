@@ -86,15 +86,17 @@ export class Source {
   async #read(file) {
     if (!file) return;
     this.#file?.stop();
+    this.#file = null;
     element("file-name").textContent = file.name;
     element("file-note").textContent = "Reading…";
-    try {
-      this.#file = await SoundFile.open(file);
-      element("file-note").textContent = `${this.#file.seconds.toFixed(1)} s. It plays when you press Start.`;
+    element("replay").hidden = true;
+    const sound = await SoundFile.open(file).catch(({ message }) => ({ message }));
+    if (element("file").files[0] !== file) return; // another one was chosen meanwhile
+    if (sound.track) {
+      this.#file = sound;
+      element("file-note").textContent = `${sound.seconds.toFixed(1)} s. It plays when you press Start.`;
       this.#choose();
-    } catch (error) {
-      element("file-note").textContent = error.message;
-    }
+    } else element("file-note").textContent = sound.message;
   }
 
   #choose() {
