@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import Receive, Scope, Send
 
 from engines.cost import CostCurve
 from engines.scheduler import Scheduler
@@ -35,7 +36,8 @@ from realtime.version import version
 
 logger = logging.getLogger(__name__)
 
-_SECURITY: Final = {
+_HEADERS: Final = {
+    "Cache-Control": "no-cache",  # asked for anew, or an update would mix old scripts with new
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
         "media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
@@ -143,7 +145,7 @@ def create_app(
     app.include_router(create_drive_router(sessions))
     app.include_router(create_upload_router(uploads, settings))
     answer_refusals(app)
-    app.middleware("http")(_add_security)
+    app.middleware("http")(_add_headers)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -153,6 +155,7 @@ def create_app(
             expose_headers=["Location", "ETag", "Retry-After"],
         )
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["Watching"], summary="Whether calls are taken", responses={503: {}})
     async def health() -> JSONResponse:
         placement = sessions.placement
@@ -166,13 +169,22 @@ def create_app(
 
     page = Path(str(files("web_client")))
     if (page / "index.html").is_file():
-
-        @app.get("/docs", include_in_schema=False)
-        async def docs() -> FileResponse:
-            return FileResponse(page / "docs.html")
-
-        app.mount("/", StaticFiles(directory=page, html=True), name="page")
+        _serve_page(app, page)
     return app
+
+
+def _serve_page(app: FastAPI, folder: Path) -> None:
+    """Answer what is no route with the page's files. (Mounted, they would also answer a known path's wrong method.)"""
+    page = StaticFiles(directory=folder, html=True)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(folder / "docs.html")
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (page if scope["type"] == "http" else app.router.not_found)(scope, receive, send)
+
+    app.router.default = answer
 
 
 async def _prepare(resources: Resources, avatars: Sequence[Avatar]) -> None:
@@ -196,9 +208,9 @@ def _own_avatars(maker: Maker | None) -> dict[str, Avatar]:
     return own
 
 
-async def _add_security(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    for name, value in _SECURITY.items():
+    for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 

@@ -36,6 +36,7 @@ async def test_pictures_are_served_from_the_pack(tmp_path: Path, monkeypatch: py
 async def test_health_metrics_and_openapi() -> None:
     async with serve(FakeEngine(), max_sessions=3) as (app, client):
         assert (await client.get("/healthz")).json()["capacity"] == 3
+        assert (await client.head("/healthz")).status_code == 200, "some monitors ask so"
         assert "visavis_capacity 3.0" in (await client.get("/metrics")).text
         paths = (await client.get("/openapi.json")).json()["paths"]
         assert set(paths) >= {"/v1/sessions", "/v1/sessions/{secret}", "/v1/avatars", "/healthz", "/metrics"}
@@ -69,6 +70,8 @@ async def test_pages_are_sent_with_care() -> None:
             headers = (await client.get(path)).headers
             assert "script-src 'self'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
+        for path in ("/", "/call.js", "/v1/avatars"):
+            assert (await client.get(path)).headers["cache-control"] == "no-cache", "an update comes whole"
 
 
 async def test_only_listed_origins_may_call() -> None:

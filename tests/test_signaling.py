@@ -153,6 +153,8 @@ async def test_half_a_character_is_quoted_in_an_answer_that_can_be_sent(
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/nothing.html", 404, "not_found"),
         ("PUT", "/v1/avatars", 405, "wrong_method"),
+        ("GET", "/v1/sessions", 405, "wrong_method"),
+        ("POST", "/index.html", 405, "wrong_method"),
     ],
 )
 async def test_what_is_not_there_is_told_as_every_other_error(
@@ -162,6 +164,24 @@ async def test_what_is_not_there_is_told_as_every_other_error(
     answer = await client.request(method, path)
     assert (answer.status_code, set(answer.json())) == (status, {"error", "message"})
     assert answer.json()["error"] == code and path in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/sessions", "POST, OPTIONS"),
+        ("/v1/sessions/secret", "PATCH, DELETE, OPTIONS"),
+        ("/v1/sessions/secret/controls", "GET, PATCH"),
+        ("/healthz", "GET, HEAD"),
+        ("/index.html", "GET, HEAD"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(
+    house: tuple[FastAPI, httpx.AsyncClient], path: str, allowed: str
+) -> None:
+    _, client = house
+    answer = await client.put(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
 
 
 async def test_options_tell_what_is_accepted(house: tuple[FastAPI, httpx.AsyncClient]) -> None:
