@@ -8,7 +8,6 @@ outline itself is smooth; strands of the source that stand out go along.
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +21,6 @@ CELL: Final = 8
 """Pixels on a side of what moves by one plane."""
 SEEN_SHARE: Final = 0.6
 """Share of the hair around that the source saw, from which on its own outline is shown."""
-_ROUNDNESS: Final = 5
-"""Pixels on a side of the box by which an outline is blurred, against rags."""
 _FIRST, _EDGE = 77, 2.5
 """What the blur says where the outline begins, and how much steeper it rises from there."""
 _APART: Final = 4
@@ -39,7 +36,7 @@ _ALIKE: Final = 48
 _SURELY: Final = 180
 """From where on an outline surely covers a pixel; at 255 less that it surely does not."""
 _COVERED: Final = np.uint64(0x0101010101010101)
-"""A row of a cell's pixels that are all covered."""
+"""A row of a cell's pixels that are all covered, as one number."""
 _BEYOND, _STEP = 6, 3
 """Pixels around a cell in which samples are taken, and from one to the next."""
 UNSEEN, SHOWN = 1, 2
@@ -48,8 +45,35 @@ UNSEEN, SHOWN = 1, 2
 
 def outline(covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """How much a mesh that is where `covered` (N, N) is 1 covers of each pixel, if its outline is smooth: uint8."""
-    soft = cv2.blur(covered * np.uint8(255), (_ROUNDNESS, _ROUNDNESS))
-    return np.asarray(cv2.convertScaleAbs(cv2.subtract(soft, _FIRST), alpha=_EDGE), np.uint8)
+    soft = np.empty_like(covered)
+    _draw_outline(covered, soft)
+    return soft
+
+
+@compiled(fastmath=True)
+def _draw_outline(covered: Any, soft: Any) -> None:
+    """Of all that is covered of a box of 5 x 5 pixels; at its edges the picture is mirrored."""
+    height, width = covered.shape
+    share, least, steep = np.float32(255 / 25), np.float32(_FIRST), np.float32(_EDGE)
+    zero, white = np.float32(0), np.float32(255)
+    counts = np.zeros(width + 4, np.uint8)
+    for y in range(height):
+        first, second = covered[abs(y - 2)], covered[abs(y - 1)]
+        fourth, fifth = covered[_mirrored(y + 1, height)], covered[_mirrored(y + 2, height)]
+        here, out = covered[y], soft[y]
+        for x in range(width):
+            counts[x + 2] = first[x] + second[x] + here[x] + fourth[x] + fifth[x]
+        counts[0], counts[1] = counts[4], counts[3]
+        counts[width + 2], counts[width + 3] = counts[width], counts[width - 1]
+        for x in range(width):
+            count = np.uint8(counts[x] + counts[x + 1] + counts[x + 2] + counts[x + 3] + counts[x + 4])
+            level = np.rint((np.rint(np.float32(count) * share) - least) * steep)
+            out[x] = np.uint8(np.int32(min(max(level, zero), white)))
+
+
+@compiled(inline="always")
+def _mirrored(y: int, height: int) -> Any:
+    return y if y < height else 2 * height - 2 - y
 
 
 @dataclass(frozen=True)
@@ -68,13 +92,10 @@ class Rim:
         """That of a `Flow` of which only what the mesh covers is known, given which triangle is `nearest` at each
         pixel, the triangles' `parts`, and where the mesh is, uint8 (N, N), 0 or 1."""
         count = len(covered) // CELL
-        around = np.ones((3, 3), np.uint8)
-        words = covered.view(np.uint64).reshape(count, CELL, count)  # a cell's pixels in a row, as one number
-        some, all_ = np.bitwise_or.reduce(words, axis=1) > 0, np.bitwise_and.reduce(words, axis=1) == _COVERED
-        ends = cv2.dilate(some.view(np.uint8), around) & cv2.dilate((~all_).view(np.uint8), around)
         kinds, corners = np.zeros((count, count), np.uint8), np.zeros((count + 1, count + 1, 3), np.float32)
-        _fit(ends, nearest, parts, seen, place, kinds, corners)
-        corners[..., :2] /= np.maximum(corners[..., 2:], 1)
+        cells = _sort_cells(covered.view(np.uint64).reshape(count, CELL, count))
+        _fit(_find_ends(cells), nearest, parts, seen, place, kinds, corners)
+        _average(corners)
         return cls(kinds, corners)
 
     def smooth(
@@ -93,16 +114,46 @@ class Rim:
             _part(self.kinds, apart, soft, place, cover)
 
 
+@compiled()
+def _sort_cells(words: Any) -> Any:
+    """Which cells (n, n) hold covered pixels, 1, and others, 2, or both, 3; each of their rows is one of `words`
+    (n, 8, n)."""
+    cells = np.empty((words.shape[0], words.shape[2]), np.uint8)
+    for row in range(words.shape[0]):
+        for column in range(words.shape[2]):
+            some, all_ = np.uint64(0), np.uint64(_COVERED)
+            for y in range(words.shape[1]):
+                some, all_ = some | words[row, y, column], all_ & words[row, y, column]
+            cells[row, column] = (some != 0) + 2 * (all_ != np.uint64(_COVERED))
+    return cells
+
+
+@compiled()
+def _find_ends(cells: Any) -> Any:
+    """Cells (n, n) that have both within them and around them: 3."""
+    count = cells.shape[0]
+    across, ends = np.empty_like(cells), np.empty_like(cells)
+    for row in range(count):
+        for column in range(count):
+            beside = cells[row, max(column - 1, 0)] | cells[row, min(column + 1, count - 1)]
+            across[row, column] = cells[row, column] | beside
+    for row in range(count):
+        for column in range(count):
+            beside = across[max(row - 1, 0), column] | across[min(row + 1, count - 1), column]
+            ends[row, column] = across[row, column] | beside
+    return ends
+
+
 @compiled(fastmath=True)
 def _fit(ends: Any, nearest: Any, parts: Any, seen: Any, place: Any, kinds: Any, corners: Any) -> None:
-    """Of each cell in which the mesh may end and nothing but hair is: its kind; and at its corners how far the hair in
-    it and around it has moved, across and down, by the plane through all of that: the sum over the cells that meet
-    there, and their number."""
+    """Of each cell at which the mesh `ends` and in which nothing but hair is: its kind; and at its corners how far the
+    hair in it and around it has moved, across and down, by the plane through all of that: the sum over the cells that
+    meet there, and their number."""
     part, one = np.float32(1 / 32), np.float32(1)
     plane, sums = np.zeros(6, np.float32), np.zeros(12, np.float32)
     for row in range(ends.shape[0]):
         for column in range(ends.shape[1]):
-            if not ends[row, column]:
+            if ends[row, column] != 3:
                 continue
             top, left = CELL * row, CELL * column
             sums[:] = 0
@@ -145,6 +196,16 @@ def _fit(ends: Any, nearest: Any, parts: Any, seen: Any, place: Any, kinds: Any,
                 corners[below, beside, 0] += plane[0] + (plane[1] * right + plane[2] * lower) * CELL
                 corners[below, beside, 1] += plane[3] + (plane[4] * right + plane[5] * lower) * CELL
                 corners[below, beside, 2] += one
+
+
+@compiled()
+def _average(corners: Any) -> None:
+    """Turn sums at the corners into means."""
+    for row in range(corners.shape[0]):
+        for column in range(corners.shape[1]):
+            corner = corners[row, column]
+            if corner[2] > 1:
+                corner[0], corner[1] = corner[0] / corner[2], corner[1] / corner[2]
 
 
 @compiled(fastmath=True, inline="always")

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +56,12 @@ def test_an_outline_has_no_rags_and_ends_where_the_mesh_does() -> None:
     assert (soft[:, EDGE - 5] == 255).all() and (soft[:, EDGE + 3] == 0).all()
     half = (soft >= 128).sum(axis=1)
     assert (np.abs(half - (EDGE - 1)) <= 1).all()
+
+
+def test_an_outline_is_a_picture_blurred_and_made_steep_again() -> None:
+    covered = (cv2.GaussianBlur(np.random.default_rng(0).random((SIZE, 2 * SIZE)), (0, 0), 3) > 0.5).astype(np.uint8)
+    blurred = cv2.subtract(cv2.blur(covered * np.uint8(255), (5, 5)), 77)
+    np.testing.assert_array_equal(outline(covered), cv2.convertScaleAbs(blurred, alpha=2.5))
 
 
 def test_what_has_not_moved_stays_as_it_is_with_the_strands_beside_it() -> None:
