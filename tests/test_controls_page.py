@@ -68,7 +68,7 @@ def test_the_page_can_be_used_by_keyboard_alone(page: Page, server: Server) -> N
 
 
 def test_screen_readers_find_names_for_everything(page: Page) -> None:
-    for name in ("Mute microphone", "Start", "Interrupt", "Mute the voice that comes back"):
+    for name in ("Mute your voice", "Start", "Interrupt", "Mute the voice that comes back"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
     page.click("#direct > summary")
     for name in SLIDERS:

@@ -30,7 +30,7 @@ def level(page: Page) -> float:
 def test_the_microphone_can_be_muted(page: Page) -> None:
     start_call(page)
     wait_for(page, lambda: level(page) > 0.2, "the meter does not move")
-    page.get_by_role("button", name="Mute microphone").click()
+    page.get_by_role("button", name="Mute your voice").click()
     expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "true")
     wait_for(page, lambda: level(page) == 0.0, "the meter still moves")
     page.wait_for_timeout(500)
@@ -61,6 +61,33 @@ def test_a_sound_file_can_speak(page: Page, server: Server, tmp_path: Path) -> N
     page.click("#start")
     page.click("#start")  # the tone is not what is chosen
     expect(page.locator("#state-advice")).to_have_text("Choose a sound file first, under Voice.")
+
+
+DROP = """([name, type, bytes]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([new Uint8Array(bytes)], name, { type }));
+  window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+}"""
+
+
+def test_a_file_is_muted_stopped_and_dropped_as_it_is_said(page: Page, tmp_path: Path) -> None:
+    time = np.arange(6 * 48_000) / 48_000
+    wavfile.write(tmp_path / "tone.wav", 48_000, (12_000 * np.sin(2 * np.pi * 300 * time)).astype(np.int16))
+    start_call(page)
+    page.evaluate(DROP, ["tone.wav", "audio/wav", list((tmp_path / "tone.wav").read_bytes())])
+    note = page.locator("#file-note")
+    expect(note).to_have_text("Playing.")
+    wait_for(page, lambda: level(page) > 0.2, "the file is not heard")
+    page.get_by_role("button", name="Mute your voice").click()
+    wait_for(page, lambda: level(page) == 0.0, "what is muted is still heard")
+    page.get_by_role("button", name="Mute your voice").click()
+    page.click("#interrupt")
+    expect(note).to_have_text("Stopped; silence follows.")
+    page.click("#replay")
+    expect(note).to_have_text("Playing.")
+    page.click("#start")
+    expect(note).to_have_text("6.0 s. It plays when you press Start.")
+    expect(page.locator("#replay")).to_be_hidden()
 
 
 KEPT = """async (right) => {

@@ -98,9 +98,9 @@ export class Portrait {
     addEventListener("dragover", (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     addEventListener("drop", async (event) => {
       const file = event.dataTransfer?.files[0];
-      if (!file) return;
+      if (!file || file.type.startsWith("audio/")) return; // that is the voice
       event.preventDefault();
-      if (/^(image|video)\//.test(file.type) && (await this.ready)) this.#take(file);
+      if (await this.ready) this.#take(file);
     });
   }
 

@@ -1,4 +1,4 @@
-/** What the avatar speaks: the microphone or a sound file, as is chosen under Voice. */
+/** What the avatar speaks: the microphone or a sound file, as is chosen under Voice, or dropped on the page. */
 
 import { Meter, SoundFile, openMicrophone } from "./sound.js";
 
@@ -26,6 +26,14 @@ export class Source {
     }
     element("file").onchange = ({ target }) => this.#read(target.files[0]);
     element("replay").onclick = () => this.play();
+    addEventListener("drop", (event) => {
+      const file = event.dataTransfer?.files[0];
+      if (!file?.type.startsWith("audio/")) return;
+      event.preventDefault();
+      element("file").files = event.dataTransfer.files;
+      this.#read(file);
+      if (!this.isFile) document.querySelector("[name=source][value=file]").click();
+    });
   }
 
   get isFile() {
@@ -37,10 +45,11 @@ export class Source {
     if (this.isFile) {
       if (!this.#file) throw new Error("Choose a sound file first, under Voice.");
       this.#release();
+      this.mute(this.#muted);
       this.#meter.watch(this.#file.track);
       return this.#file.track;
     }
-    this.#file?.stop();
+    this.#halt();
     if (this.#microphone?.readyState !== "live") {
       this.#tell.waiting();
       // Who presses Start again while the browser still asks waits for the same answer.
@@ -57,12 +66,13 @@ export class Source {
   close() {
     this.#release();
     this.#meter.stop();
-    this.#file?.stop();
+    this.#halt();
   }
 
+  /** Send silence instead, or the voice again. */
   mute(on) {
     this.#muted = on;
-    if (this.#microphone) this.#microphone.enabled = !on;
+    for (const track of [this.#microphone, this.#file?.track]) if (track) track.enabled = !on;
   }
 
   /** Play the file from its beginning, where it is the source. */
@@ -75,7 +85,15 @@ export class Source {
 
   /** Stop the file; the microphone goes on. */
   hush() {
-    this.#file?.stop();
+    if (this.isFile) this.#halt("Stopped; silence follows.");
+  }
+
+  /** The file is at its beginning again. */
+  #halt(note) {
+    if (!this.#file) return;
+    this.#file.stop();
+    element("file-note").textContent = note ?? `${this.#file.seconds.toFixed(1)} s. It plays when you press Start.`;
+    element("replay").hidden = !note;
   }
 
   #release() {
@@ -94,7 +112,7 @@ export class Source {
     if (element("file").files[0] !== file) return; // another one was chosen meanwhile
     if (sound.track) {
       this.#file = sound;
-      element("file-note").textContent = `${sound.seconds.toFixed(1)} s. It plays when you press Start.`;
+      this.#halt();
       this.#choose();
     } else element("file-note").textContent = sound.message;
   }
