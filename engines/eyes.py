@@ -32,12 +32,13 @@ def set_eyes(expression: FloatArray, gaze: tuple[float, float], lids: NDArray[np
     that every blink closes fully.
     """
     pitch, yaw = gaze
-    expression[_DOWN] += max(0.0, pitch) / LOOK_DOWN_RANGE
-    expression[_UP] += max(0.0, -pitch) / LOOK_UP_RANGE
-    expression[_TO_LEFT] += max(0.0, yaw) / LOOK_SIDE_RANGE
-    expression[_TO_RIGHT] += max(0.0, -yaw) / LOOK_SIDE_RANGE
-    expression[_YIELDING] *= 1.0 - np.clip(lids, 0.0, 1.0)
-    expression[_BLINK] += lids
+    for index in _DOWN if pitch > 0.0 else _UP:
+        expression[index] += abs(pitch) / (LOOK_DOWN_RANGE if pitch > 0.0 else LOOK_UP_RANGE)
+    for index in _TO_LEFT if yaw > 0.0 else _TO_RIGHT:
+        expression[index] += abs(yaw) / LOOK_SIDE_RANGE
+    if lids.any():
+        expression[_YIELDING] *= 1.0 - np.clip(lids, 0.0, 1.0)
+        expression[_BLINK] += lids
 
 
 def gaze_of(expression: FloatArray) -> tuple[float, float]:

@@ -88,9 +88,8 @@ class SourceGeometry:
 
     def select_keypoints(self, points: FloatArray) -> FloatArray:
         """Keypoints of projected vertices, with the depth centred on the face and scaled to a few tenths."""
-        distance = np.linalg.norm(np.subtract(self.camera.at, self.camera.eye))
-        keypoints = points[self.mesh.keypoints].copy()
-        keypoints[:, 2] = (keypoints[:, 2] - distance) / 3
+        keypoints: FloatArray = points.take(self.mesh.keypoints, 0)
+        keypoints[:, 2] = (keypoints[:, 2] - self.camera.distance) / 3
         return keypoints
 
 

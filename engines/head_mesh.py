@@ -23,6 +23,7 @@ HEAD_BONES = ("neck01", "neck02", "neck03", "head")
 """Parents first. A head pose turns each by its share."""
 BONE_SHARES = (0.2, 0.2, 0.2, 0.4)
 """Share of the head's rotation that each of `HEAD_BONES` carries."""
+_SHARES = np.array(BONE_SHARES)
 
 
 class Part(IntEnum):
@@ -39,28 +40,52 @@ class Part(IntEnum):
 
 def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
     """Rotation matrix of the rotation vector (pitch, yaw, roll) about x, y, z (Rodrigues), ``(3, 3)``."""
-    angle = math.hypot(pitch, yaw, roll)
-    if angle < 1e-9:
-        return np.eye(3)
-    x, y, z = pitch / angle, yaw / angle, roll / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+    turn = np.empty((3, 3))
+    _rotate(float(pitch), float(yaw), float(roll), turn)
+    return turn
+
+
+@compiled()
+def _rotate(pitch: float, yaw: float, roll: float, turn: Any) -> None:
+    angle = math.sqrt(pitch * pitch + yaw * yaw + roll * roll)
+    axis = np.array([pitch, yaw, roll]) / max(angle, 1e-9)
+    sin, rest = math.sin(angle), 1.0 - math.cos(angle)
+    for row in range(3):
+        for column in range(3):
+            turn[row, column] = rest * axis[row] * axis[column]
+    for k in range(3):
+        after, before = (k + 1) % 3, (k + 2) % 3
+        turn[k, k] += 1.0 - rest
+        turn[before, after] += sin * axis[k]
+        turn[after, before] -= sin * axis[k]
 
 
 def bone_transforms(joints: FloatArray, pose: HeadPose) -> FloatArray:
     """World transforms ``(4, 3, 4)`` of `HEAD_BONES` about `joints` ``(4, 3)``, parents first."""
     transforms = np.empty((len(HEAD_BONES), 3, 4), np.float32)
-    parent = np.eye(4)
-    parent[:3, 3] = pose.translation
-    turns = {share: rotation(pose.pitch * share, pose.yaw * share, pose.roll * share) for share in set(BONE_SHARES)}
-    for index, share in enumerate(BONE_SHARES):
-        turn = turns[share]
-        local = np.eye(4)
-        local[:3, :3] = turn
-        local[:3, 3] = joints[index] - turn @ joints[index]
-        parent = parent @ local
-        transforms[index] = parent[:3]
+    _turn_bones(joints, pose.vector(), _SHARES, transforms)
     return transforms
+
+
+@compiled()
+def _turn_bones(joints: Any, pose: Any, shares: Any, transforms: Any) -> None:
+    turn, parent, place = np.empty((3, 3)), np.eye(3), pose[3:].copy()
+    turned = np.empty((3, 3))
+    for bone in range(joints.shape[0]):
+        _rotate(pose[0] * shares[bone], pose[1] * shares[bone], pose[2] * shares[bone], turn)
+        for row in range(3):
+            for column in range(3):
+                turned[row, column] = (
+                    parent[row, 0] * turn[0, column]
+                    + parent[row, 1] * turn[1, column]
+                    + parent[row, 2] * turn[2, column]
+                )
+        for row in range(3):  # the joint stays where its parent has it
+            for k in range(3):
+                place[row] += (parent[row, k] - turned[row, k]) * joints[bone, k]
+                transforms[bone, row, k] = turned[row, k]
+            transforms[bone, row, 3] = place[row]
+        parent[:] = turned
 
 
 @compiled()
@@ -68,38 +93,48 @@ def _pose(
     neutral: Any, starts: Any, rows: Any, offsets: Any, expression: Any, eye_of_vertex: Any, eye_centers: Any,
     turn: Any, skinning: Any, transforms: Any, posed: Any,
 ) -> None:  # fmt: skip
-    """Compiled, because a threaded BLAS on a busy machine takes twenty times as long as these loops."""
-    posed[:] = neutral
-    for k in range(expression.shape[0]):
+    """Compiled, because a threaded BLAS on a busy machine takes twenty times as long as these loops; with one row for
+    each coordinate, of which the compiler takes many vertices at once."""
+    points = np.empty((3, len(neutral)), np.float32)
+    for v in range(len(neutral)):
+        points[0, v], points[1, v], points[2, v] = neutral[v, 0], neutral[v, 1], neutral[v, 2]
+    for k in range(len(expression)):
         strength = expression[k]
         if strength != 0.0:
             for i in range(starts[k], starts[k + 1]):
-                v = rows[i]
-                posed[v, 0] += strength * offsets[i, 0]
-                posed[v, 1] += strength * offsets[i, 1]
-                posed[v, 2] += strength * offsets[i, 2]
-    for v in range(posed.shape[0]):
-        x, y, z = posed[v, 0], posed[v, 1], posed[v, 2]
+                vertex = np.uintp(rows[i])
+                points[0, vertex] += strength * offsets[i, 0]
+                points[1, vertex] += strength * offsets[i, 1]
+                points[2, vertex] += strength * offsets[i, 2]
+    for v in range(len(eye_of_vertex)):
         eye = eye_of_vertex[v]
         if eye > 0:
             cx, cy, cz = eye_centers[eye - 1]
-            x, y, z = x - cx, y - cy, z - cz
-            x, y, z = (
-                turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z + cx,
-                turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z + cy,
-                turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z + cz,
-            )
-        still = np.float32(1.0)
-        px = py = pz = np.float32(0.0)
-        for bone in range(skinning.shape[1]):
-            weight = skinning[v, bone]
-            if weight != 0.0:
-                still -= weight
-                t = transforms[bone]
-                px += weight * (t[0, 0] * x + t[0, 1] * y + t[0, 2] * z + t[0, 3])
-                py += weight * (t[1, 0] * x + t[1, 1] * y + t[1, 2] * z + t[1, 3])
-                pz += weight * (t[2, 0] * x + t[2, 1] * y + t[2, 2] * z + t[2, 3])
-        posed[v, 0], posed[v, 1], posed[v, 2] = still * x + px, still * y + py, still * z + pz
+            x, y, z = points[0, v] - cx, points[1, v] - cy, points[2, v] - cz
+            points[0, v] = turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z + cx
+            points[1, v] = turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z + cy
+            points[2, v] = turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z + cz
+    moved = np.empty_like(points)
+    for axis in range(3):
+        _skin(points, points[axis], skinning, transforms[:, axis], moved[axis])
+    for v in range(len(posed)):
+        posed[v, 0], posed[v, 1], posed[v, 2] = moved[0, v], moved[1, v], moved[2, v]
+
+
+@compiled()
+def _skin(points: Any, own: Any, skinning: Any, rows: Any, moved: Any) -> None:
+    """One coordinate of `points` (3, V), its `own`, after the bones, of whose transforms it takes its `rows` (4, 4)."""
+    xs, ys, zs = points[0], points[1], points[2]
+    first, second, third, fourth = skinning[0], skinning[1], skinning[2], skinning[3]
+    a, b, c, d = rows[0].copy(), rows[1].copy(), rows[2].copy(), rows[3].copy()
+    for v in range(len(own)):
+        x, y, z = xs[v], ys[v], zs[v]
+        still = np.float32(1) - first[v] - second[v] - third[v] - fourth[v]
+        carried = first[v] * (a[0] * x + a[1] * y + a[2] * z + a[3])
+        carried += second[v] * (b[0] * x + b[1] * y + b[2] * z + b[3])
+        carried += third[v] * (c[0] * x + c[1] * y + c[2] * z + c[3])
+        carried += fourth[v] * (d[0] * x + d[1] * y + d[2] * z + d[3])
+        moved[v] = still * own[v] + carried
 
 
 @compiled()
@@ -143,6 +178,11 @@ class HeadMesh:
         starts = np.searchsorted(coefficients, np.arange(EXPRESSION_SIZE + 1))
         return starts.astype(np.int32), rows.astype(np.int32), self.deltas[coefficients, rows]
 
+    @cached_property
+    def _weights(self) -> FloatArray:
+        """`skinning`, a row for each bone: (4, V)."""
+        return np.ascontiguousarray(self.skinning.T)
+
     def pose(self, motion: Motion) -> FloatArray:
         """Vertices ``(V, 3)`` under `motion`: eyeballs turn, expression adds, head bones skin."""
         expression = np.ascontiguousarray(motion.expression, np.float32)
@@ -151,14 +191,14 @@ class HeadMesh:
         posed = np.empty_like(self.neutral)
         _pose(
             self.neutral, *self._moves, expression, self.eye_of_vertex, self.eye_centers, turn,
-            self.skinning, transforms, posed,
+            self._weights, transforms, posed,
         )  # fmt: skip
         return posed
 
     def reshaped(self, neutral: FloatArray, eye_centers: FloatArray) -> "HeadMesh":
         """The same head with other vertices at rest, which expresses itself as this one does."""
         mesh = replace(self, neutral=neutral, eye_centers=eye_centers)
-        mesh.__dict__["_moves"] = self._moves  # found once, and the same
+        mesh.__dict__.update(_moves=self._moves, _weights=self._weights)  # found once, and the same
         return mesh
 
     def save(self, path: Path) -> None:
@@ -228,14 +268,22 @@ class Camera:
         """Half the picture's height at a distance of 1."""
         return float(np.tan(np.radians(self.fov_degrees) / 2))
 
+    @cached_property
+    def distance(self) -> np.float64:
+        """To what it looks at, in decimetres."""
+        return np.float64(math.dist(self.eye, self.at))
+
+    @cached_property
+    def _lens(self) -> tuple[FloatArray, FloatArray]:
+        """Where it is, and unit vectors to the right and down in [-1, 1] of the picture and along the line of sight."""
+        (right, up, forward), zoom = self.axes, 1.0 / self.reach
+        axes = np.stack([right * zoom, -up * zoom, forward])
+        return np.array(self.eye, np.float32), axes.astype(np.float32)
+
     def project(self, vertices: FloatArray) -> FloatArray:
         """Project ``(..., 3)`` to (x, y, depth): x and y in [-1, 1] inside the picture (y down), depth in dm."""
-        right, up, forward = self.axes
-        zoom = 1.0 / self.reach
-        axes = np.stack([right * zoom, -up * zoom, forward]).astype(np.float32)
         projected = np.empty(vertices.shape, np.float32)
         _project(
-            np.ascontiguousarray(vertices, np.float32).reshape(-1, 3), np.array(self.eye, np.float32), axes,
-            projected.reshape(-1, 3),
+            np.ascontiguousarray(vertices, np.float32).reshape(-1, 3), *self._lens, projected.reshape(-1, 3),
         )  # fmt: skip
         return projected

@@ -83,6 +83,8 @@ def scale_lips(bias: FloatArray, alpha: float, pucker: float = 1.0, spread: floa
     `spread` spreading lips. What would part the lips further does so less as they shut: a p, b or m that touches with
     all at 1 touches whatever they are.
     """
+    if alpha == pucker == spread == 1.0:
+        return bias
     free = 1.0 - min(max(float(bias[_CLOSE]), 0.0) / SEALED, 1.0)
     gain = np.full(LIP_SIZE, min(alpha, 1.0))
     gain[_OPENING] += max(0.0, alpha - 1.0) * free
@@ -152,7 +154,8 @@ class MotionComposer:
         expression = self._source + expression_from_lips(lips)
         expression[_SMILE] += (idle.smile_left, idle.smile_right)
         expression += face.value
-        expression += _emote(emotion.value, lips_bias)
+        if emotion.value.any():
+            expression += _emote(emotion.value, lips_bias)
         pitch, yaw = gaze.value.tolist()
         set_eyes(expression, (pitch, yaw), lids.value)
         np.clip(expression, 0.0, 1.0, out=expression)

@@ -41,3 +41,11 @@ def test_a_control_that_is_dragged_is_followed_softly() -> None:
         shown.append(state.value[0])
     assert np.diff(shown).min() >= -1e-9 and np.diff(shown).max() < 0.06
     assert shown[-1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_once_the_new_source_has_taken_over_it_alone_counts() -> None:
+    state = Handover.begin(np.zeros(2)).step("one", vector(0.0, 0.0), 0.1).step("other", vector(1.0, 0.0), 0.1)
+    assert state.offset is not None
+    for _ in range(100):
+        state = state.step("other", vector(2.0, 3.0), 0.1)
+    assert state.offset is None and state.value.tolist() == [2.0, 3.0]
