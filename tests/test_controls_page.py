@@ -123,6 +123,23 @@ def test_what_the_server_cannot_follow_is_shown(page: Page) -> None:
     expect(page.locator("#picture")).to_have_attribute("data-state", "live")
 
 
+TOLD = """([fps, late]) => {
+  for (let second = 1; second <= 5; second++) {
+    const data = JSON.stringify({ type: "stats", fps, late_frames: late * second });
+    probe.channel.dispatchEvent(new MessageEvent("message", { data }));
+  }
+  return document.querySelector("#state-advice").textContent;
+}"""
+
+
+@pytest.mark.parametrize(("fps", "late", "busy"), [(4.4, 0, True), (25.0, 20, True), (25.0, 4, False)])
+def test_a_server_that_does_not_keep_up_is_told_of(page: Page, fps: float, late: int, busy: bool) -> None:
+    start_call(page)
+    wait_for_event(page, type="speaking", speaking=True)
+    assert ("too busy" in page.evaluate(TOLD, [fps, late])) is busy
+    expect(page.locator("#state-advice")).not_to_contain_text("too busy")  # once it does again
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("width", "height"), [(320, 568), (390, 844), (844, 390), (768, 1024), (1280, 800), (2560, 1440)]

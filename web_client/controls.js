@@ -118,9 +118,12 @@ call.addEventListener("stream", ({ detail: stream }) => {
 call.addEventListener("message", ({ detail: message }) => {
   if (message.type === "speaking") {
     picture.classList.toggle("speaking", message.speaking);
-    if (message.speaking && live && performance.now() > readUntil) element("state-advice").textContent = "";
-  } else if (message.type === "state") seen = { id: message.avatar, scene: false };
-  else if (message.type === "avatar") {
+    if (message.speaking && live && performance.now() > readUntil && slow < PATIENCE) element("state-advice").textContent = "";
+  } else if (message.type === "stats") watchPace(message);
+  else if (message.type === "state") {
+    seen = { id: message.avatar, scene: false };
+    [slow, lateBefore] = [0, 0];
+  } else if (message.type === "avatar") {
     seen = message;
     faces.mark(message.id);
   } else if (message.type === "interrupted") say("live", "Live", `Interrupted after ${message.position.toFixed(1)} s.`);
@@ -131,6 +134,23 @@ call.addEventListener("message", ({ detail: message }) => {
     if (["full", "no_scene"].includes(message.code)) faces.keep(seen);
   }
 });
+
+/* Whether the server keeps up. */
+
+const BUSY = "The server is too busy to keep up: pictures are missing.";
+const [FEW, ENOUGH] = [12, 20]; // pictures a second
+const PATIENCE = 5; // seconds
+let [slow, lateBefore] = [0, 0];
+
+function watchPace({ fps, late_frames: late }) {
+  const pictures = fps - (late - lateBefore); // a late one is the last one again
+  lateBefore = late;
+  const [before, advice] = [slow, element("state-advice")];
+  if (pictures < FEW) slow += 1;
+  else if (pictures > ENOUGH) slow = 0;
+  if (slow >= PATIENCE && performance.now() > readUntil && advice.textContent !== BUSY) advice.textContent = BUSY;
+  if (slow === 0 && before >= PATIENCE && advice.textContent === BUSY) advice.textContent = "";
+}
 
 /* Starting and stopping. */
 
