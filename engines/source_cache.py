@@ -1,6 +1,7 @@
 """What was found out about avatars, once for all sessions, whichever renderer wants to know it."""
 
 import threading
+import weakref
 from typing import Final, Generic, Protocol, TypeVar
 
 import cv2
@@ -28,12 +29,16 @@ class Encoder(Protocol[S]):
 
 
 class SourceCache(Generic[S]):
-    """Encoded portraits by content hash, shared by all sessions of a process; safe to call from any thread."""
+    """Encoded portraits by content hash, shared by all sessions of a process; safe to call from any thread. One goes
+    with the avatar of which it was made: people make avatars and delete them for as long as a server runs."""
 
     def __init__(self, encode: Encoder[S]) -> None:
         self._encode = encode
         self._sources: dict[str, S] = {}
         self._encoding = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._sources)
 
     def get(self, avatar: Avatar) -> S:
         """Encode `avatar` the first time it is asked for; meanwhile nobody waits who asks for one that is there."""
@@ -43,6 +48,7 @@ class SourceCache(Generic[S]):
         with self._encoding:
             if avatar.content_hash not in self._sources:
                 self._sources[avatar.content_hash] = self._encode(avatar)
+                weakref.finalize(avatar, self._sources.pop, avatar.content_hash, None).atexit = False
             return self._sources[avatar.content_hash]
 
     def at(self, avatar: Avatar, media_time: int) -> S:
