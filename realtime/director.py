@@ -26,6 +26,8 @@ class Director:
     def __init__(self, resources: Resources, stream: Stream, page: Page, place: Place, avatar: Avatar) -> None:
         self.controls = Controls()
         self.avatar = avatar
+        self._with_scene = False
+        self._changing = asyncio.Lock()
         self._resources = resources
         self._stream = stream
         self._page = page
@@ -49,31 +51,37 @@ class Director:
 
     async def change_avatar(self, id: str, with_scene: bool) -> None:
         """Let another face go on, within all of its photo or clip if `with_scene`. Raises `ControlError`."""
+        async with self._changing:  # one after the other: who is asked for last is shown
+            await self._change_avatar(id, with_scene)
+
+    async def _change_avatar(self, id: str, with_scene: bool) -> None:
         avatar = self._resources.avatars.get(id)
         if avatar is None:
             known = ", ".join(self._resources.avatars)
             raise ControlError(f"There is no avatar {id[:40]!r}: choose one of {known}", "unknown_avatar")
         animator = self._animator()
-        loop, resources, moves = asyncio.get_running_loop(), self._resources, avatar.clip is not None
+        loop, resources = asyncio.get_running_loop(), self._resources
         try:
             scene = await loop.run_in_executor(resources.background, _load_scene, avatar) if with_scene else None
-            self._place.make_room(clip=moves, photo=with_scene)
+            self._place.make_room(clip=avatar.clip is not None, photo=with_scene)
+            await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
+
+            def show(pipeline: Pipeline) -> None:
+                pipeline.avatar, pipeline.scene = avatar, scene
+
+            with suppress(Ended):
+                await animator.change(show)
+            self.avatar, self._with_scene = avatar, with_scene
         except NoScene as error:
             raise ControlError(str(error), "no_scene") from error
         except Full:
             told = "This is more work than a call may take: others have the places"
             raise ControlError(told, "full") from None
-        await loop.run_in_executor(resources.background, resources.engine.prepare, avatar)
-
-        def show(pipeline: Pipeline) -> None:
-            pipeline.avatar, pipeline.scene = avatar, scene
-
-        with suppress(Ended):
-            await animator.change(show)
-        with suppress(Full):  # a change that was asked for later came first, and gave places back
-            self._place.settle(clip=moves, photo=with_scene)
-        self.avatar = avatar
-        self._page.send("avatar", id=avatar.id, scene=with_scene)
+        except OSError as error:
+            raise ControlError(f"The avatar {id[:40]!r} cannot be read any more", "unknown_avatar") from error
+        finally:
+            self._place.settle(clip=self.avatar.clip is not None, photo=self._with_scene)
+        self._page.send("avatar", id=id, scene=with_scene)
 
     def _animator(self) -> Animator:
         if self._stream.animator is None:
