@@ -111,6 +111,15 @@ def test_points_are_dragged_by_a_finger(browser: Browser, server: Server) -> Non
         page.get_by_role("button", name="Discard").click(timeout=FITTED_MS)
 
 
+def test_a_phone_on_its_side_shows_the_photo_and_what_is_said_of_it(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url, has_touch=True) as page:
+        page.set_viewport_size({"width": 844, "height": 390})
+        page.set_input_files(".face.add input", PHOTO)
+        expect(page.get_by_role("button", name="Make avatar")).to_be_focused()
+        for seen in (page.get_by_role("heading", name="A new avatar"), page.locator(".board"), page.get_by_label("Name")):
+            expect(seen).to_be_in_viewport(ratio=1)
+
+
 def test_a_point_that_cannot_be_followed_goes_back_and_the_avatar_is_kept(page: Page) -> None:
     upload(page, PHOTO, "Back")
     expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
