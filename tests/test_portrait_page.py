@@ -116,7 +116,11 @@ def test_a_phone_on_its_side_shows_the_photo_and_what_is_said_of_it(browser: Bro
         page.set_viewport_size({"width": 844, "height": 390})
         page.set_input_files(".face.add input", PHOTO)
         expect(page.get_by_role("button", name="Make avatar")).to_be_focused()
-        for seen in (page.get_by_role("heading", name="A new avatar"), page.locator(".board"), page.get_by_label("Name")):
+        for seen in (
+            page.get_by_role("heading", name="A new avatar"),
+            page.locator(".board"),
+            page.get_by_label("Name"),
+        ):
             expect(seen).to_be_in_viewport(ratio=1)
 
 
