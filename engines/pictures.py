@@ -9,6 +9,8 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from engines.jpeg_scan import is_whole
+
 MOST_BYTES: Final = 20 * 1024 * 1024
 MOST_PIXELS: Final = 60_000_000
 LEAST_SIDE: Final = 16
@@ -61,10 +63,13 @@ def read_picture(data: bytes) -> NDArray[np.uint8]:
 
 
 def _is_torn(data: bytes) -> bool:
-    """Whether a JPEG is broken somewhere in the middle. OpenCV paints on as well as it can and says nothing; FFmpeg
-    stops, when asked to. It does not know every kind of JPEG: one that it cannot read without care either is none of
-    its business."""
-    return data.startswith(b"\xff\xd8") and not _decodes(data, "explode") and _decodes(data, "0")
+    """Whether a JPEG is broken somewhere in the middle. OpenCV paints on as well as it can and says nothing. Baseline
+    ones are followed to their end; of others FFmpeg tells, when asked to. It does not know every kind of JPEG: one that
+    it cannot read without care either is none of its business."""
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    whole = is_whole(data)
+    return not whole if whole is not None else not _decodes(data, "explode") and _decodes(data, "0")
 
 
 def _decodes(data: bytes, care: str) -> bool:
