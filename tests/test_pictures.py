@@ -62,6 +62,14 @@ def test_a_jpeg_that_is_broken_in_the_middle_is_refused(progressive: int) -> Non
         assert refusal.value.code == "not_a_picture"
 
 
+def test_a_jpeg_whose_codes_go_on_by_chance_is_refused() -> None:
+    soft = cv2.resize(np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8), (300, 300))
+    jpeg = bytes(cv2.imencode(".jpg", soft)[1])
+    for at in np.linspace(0.2, 0.9, 15) * len(jpeg):
+        with pytest.raises(BadPicture, match="damaged"):
+            read_picture(jpeg[: int(at)] + bytes(range(1, 99)) + jpeg[int(at) :])
+
+
 @pytest.mark.parametrize(("width", "height"), [(30, 3), (6000, 20)])
 def test_a_line_is_no_picture(width: int, height: int) -> None:
     with pytest.raises(BadPicture, match=f"only {width} x {height} pixels") as refusal:
