@@ -75,6 +75,17 @@ def test_a_full_house_is_explained_and_joined_when_there_is_room(browser: Browse
         second.wait_for_selector("#picture.showing[data-state=live]")
 
 
+def test_it_is_said_why_a_call_has_ended(browser: Browser) -> None:
+    with serving("--max-age-seconds", "4", module=HOUSE) as server, open_page(browser, server.url) as page:
+        start_call(page)
+        expect(page.locator("#state-advice")).to_have_text("The call has lasted as long as this server allows.")
+        with page.expect_response(lambda response: response.status == 201) as started:
+            start_call(page)
+        page.evaluate("url => fetch(url, { method: 'DELETE' })", started.value.headers["location"])
+        expect(page.locator("#state-advice")).to_have_text("The call was ended from elsewhere.")
+        expect(page.get_by_role("button", name="Start")).to_be_enabled()
+
+
 def test_a_restart_of_the_server_is_survived(browser: Browser) -> None:
     port = free_port()
     with serving(module=HOUSE, port=port) as server:

@@ -58,6 +58,12 @@ function sayWithCountdown(state, title, advice, seconds) {
   countdown = setInterval(tick, 250);
 }
 
+/* By the server's reason; who pressed Stop needs none. */
+const ENDINGS = {
+  "maximum age": "The call has lasted as long as this server allows.",
+  "ended by the page": "The call was ended from elsewhere.",
+};
+
 const STATES = {
   connecting: () => say("connecting", "Connecting…"),
   live: () => say("live", "Live", source.isFile ? "" : "Say something."),
@@ -75,7 +81,7 @@ const STATES = {
     element("token-form").hidden = !locked;
     if (code === "unknown_avatar") missFace();
   },
-  ended: ({ message }) => say("idle", "Press Start and talk", message ? `The call has ended: ${message}.` : ""),
+  ended: ({ message }) => say("idle", "Press Start and talk", ENDINGS[message] ?? ""),
 };
 
 call.addEventListener("state", ({ detail }) => {
