@@ -23,13 +23,38 @@ FADE_FROM, FADE_OVER = 4.0, 7.0
 def coarse_flow(window: Window, cell: int, moved: FloatArray) -> FloatArray:
     """`Flow.coarse` of the whole picture, given what `gather` says of the cells of a window: beyond it nothing
     moves."""
-    weighted = np.zeros((EXTENSION_SIZE, EXTENSION_SIZE, 3), np.float32)
+    size = EXTENSION_SIZE, EXTENSION_SIZE
+    weighted, bare = np.empty((*size, 3), np.float32), np.empty(size, np.uint8)
+    _weigh(moved, window.top // cell, window.left // cell, weighted, bare)
+    distance = cv2.distanceTransform(bare, cv2.DIST_L2, 5)
+    coarse: FloatArray = _push_pull(weighted)
+    _fade(coarse, distance, np.float32(window.scale))
+    return coarse
+
+
+@compiled()
+def _weigh(moved: Any, top: int, left: int, weighted: Any, bare: Any) -> None:
+    """Means of what `moved` within a window, weighted by how much was seen, and which cells are `bare` of the mesh;
+    beyond the window nothing moves for sure."""
+    weighted[:], bare[:] = 0, 0
     weighted[..., 2] = 1
-    row, column = window.top // cell, window.left // cell
-    weighted[row : row + moved.shape[0], column : column + moved.shape[1]] = moved * np.float32(1 / 16)
-    distance = cv2.distanceTransform((weighted[..., 2] == 0).astype(np.uint8), cv2.DIST_L2, 5)
-    fade = np.clip(1 - (distance - FADE_FROM) / FADE_OVER, 0, 1)[..., None]
-    return np.asarray(_push_pull(weighted) * fade / np.float32(window.scale), np.float32)
+    for y in range(moved.shape[0]):
+        for x in range(moved.shape[1]):
+            for k in range(3):
+                weighted[top + y, left + x, k] = moved[y, x, k] * np.float32(1 / 16)
+            bare[top + y, left + x] = 1 if moved[y, x, 2] == 0 else 0
+
+
+@compiled()
+def _fade(coarse: Any, distance: Any, scale: Any) -> None:
+    """Let what is at a `distance` from the mesh move less, and all of it in units of the picture, in place."""
+    one, zero = np.float32(1), np.float32(0)
+    for y in range(coarse.shape[0]):
+        for x in range(coarse.shape[1]):
+            near = one - (distance[y, x] - np.float32(FADE_FROM)) / np.float32(FADE_OVER)
+            near = min(max(near, zero), one)
+            for k in range(2):
+                coarse[y, x, k] = coarse[y, x, k] * near / scale
 
 
 @compiled(fastmath=True)

@@ -131,7 +131,7 @@ def _follow(
             place[y, x] = to_place(column, row, last) | (mark & np.uint32(NOTED))
             mixed[some] = x
             some += np.uintp(mark >= np.uint32(MIXED))
-            asked[count] = y * nearest.shape[1] + x
+            asked[count] = y << 16 | x
             count += np.uintp(mark & np.uint32(ASKED))
         for k in range(some):
             here = np.uintp(mixed[k])
@@ -161,10 +161,10 @@ def _tell(place: Any, soft: Any, cover: Any, seen: Any) -> None:
     takes many at once."""
     for i in range(place.size):
         at = place[i]
-        seen[i] = 255 if at & np.uint32(SEEN) else 0
         place[i] = at & np.uint32(~SEEN)
-        shelf = at >> np.uint32(SHELF) & np.uint32(3)
-        cover[i] = 0 if at == np.uint32(NOWHERE) else 255 if shelf == atlas.PICTURE else _soften(soft[i])
+        seen[i] = 255 if at & np.uint32(SEEN) else 0
+        whole = at & np.uint32(3 << SHELF) == np.uint32(PICTURE)
+        cover[i] = 255 if whole else 0 if at == np.uint32(NOWHERE) else soft[i]
 
 
 @compiled(fastmath=True)
@@ -173,17 +173,21 @@ def _look_around(
     seen: Any,
 ) -> None:  # fmt: skip
     """Find elsewhere what the source did not see, and skin that it saw below strands which have left it. `asked` (n,)
-    are all pixels of which that may be so, row beside row."""
+    are all pixels of which that may be so, each its row in the upper half of a number and its column in the lower."""
     last = np.float32(32 * (place.shape[0] - 1))
     for pixel in asked:
-        y, x = pixel // place.shape[1], pixel % place.shape[1]
-        t = nearest[y, x]
+        y, x = np.uintp(pixel >> 16), np.uintp(pixel & 0xFFFF)
+        t = np.uintp(nearest[y, x])
         if seen[y, x]:
             row, column = nearest_pixel(place[y, x])
-            if shelf[t] != atlas.GLOBE_SKIN or strands[row, column] == 0 or _is_worn(nearest, parts, y, x):
+            if (
+                shelf[t] != atlas.GLOBE_SKIN
+                or strands[row, column] == 0
+                or _is_worn(nearest, parts, pixel >> 16, pixel & 0xFFFF)
+            ):
                 continue
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        wb, wc = barycentric(pixels, a, b, c, x, y)
+        wb, wc = barycentric(pixels, a, b, c, pixel & 0xFFFF, pixel >> 16)
         u = other[a, 0] + wb * (other[b, 0] - other[a, 0]) + wc * (other[c, 0] - other[a, 0])
         v = other[a, 1] + wb * (other[b, 1] - other[a, 1]) + wc * (other[c, 1] - other[a, 1])
         place[y, x] = to_place(u, v, last) | np.uint32(shelf[t]) << np.uint32(SHELF)
@@ -200,13 +204,6 @@ def _is_worn(nearest: Any, parts: Any, y: int, x: int) -> Any:
                 if t >= 0 and parts[t] >= np.uint8(Part.HAIR):
                     return True
     return False
-
-
-@compiled(inline="always")
-def _soften(soft: Any) -> Any:
-    """How much the outline covers: a little more than the mesh, whose corners lie on the surface, between them below
-    it."""
-    return np.uint8(np.int32(min(np.float32(soft) * np.float32(1.2), np.float32(255))))
 
 
 @compiled(fastmath=True)
@@ -239,7 +236,7 @@ def _extend(
                 source_row, source_column = nearest_pixel(at)
                 at = to_place(np.float32(x) + dx, np.float32(y) + dy, last)
                 if inner[source_row, source_column]:  # the outline is a new one
-                    cover[y, x] = _soften(soft[y, x])
+                    cover[y, x] = soft[y, x]
                     place[y, x] = at | (atlas.SKIN if source_skin[source_row, source_column] else atlas.WORN) << SHELF
                 else:
                     far = max(abs(dx), abs(dy)) * (np.float32(2) / stray)
