@@ -24,6 +24,7 @@ let calling = false;
 let attempt = 0; // counts Start and Stop: who was kept waiting sees whether it still counts
 let live = false;
 let seen = null; // the face in the call: {id, scene}
+let asked = []; // ids of those that the server has not answered yet
 
 /* What was chosen last time. A browser that stores nothing is fine. */
 const remembered = {
@@ -128,16 +129,19 @@ call.addEventListener("message", ({ detail: message }) => {
   } else if (message.type === "stats") watchPace(message);
   else if (message.type === "state") {
     seen = { id: message.avatar, scene: false };
+    asked = [];
     [slow, lateBefore] = [0, 0];
   } else if (message.type === "avatar") {
     seen = message;
-    faces.mark(message.id);
+    asked.splice(0, asked.indexOf(message.id) + 1);
+    if (!asked.length) faces.mark(message.id); // else somebody has gone on choosing
   } else if (message.type === "interrupted") say("live", "Live", `Interrupted after ${message.position.toFixed(1)} s.`);
   else if (message.type === "error") {
     say(picture.dataset.state, element("state-title").textContent, message.message);
     readUntil = performance.now() + READ_MS;
+    if (["unknown_avatar", "full", "no_scene"].includes(message.code)) asked.shift();
     if (message.code === "unknown_avatar") missFace();
-    if (["full", "no_scene"].includes(message.code)) faces.keep(seen);
+    else if (["full", "no_scene"].includes(message.code) && !asked.length) faces.keep(seen);
   }
 });
 
@@ -247,7 +251,10 @@ setVoice(remembered.get("voice") !== "off");
 const faces = new Faces({
   headers: () => (token ? { Authorization: `Bearer ${token}` } : {}),
   remembered,
-  show: (id, scene) => call.show(id, scene),
+  show: (id, scene) => {
+    if (live) asked.push(id);
+    call.show(id, scene);
+  },
 });
 
 /** Somebody else has deleted the face: whoever is there now is shown. */
