@@ -91,8 +91,9 @@ class Made(Protocol):
 
 
 class Maker(Protocol):
-    """Makes avatars, in one thread at a time: `realtime.maker_process.MakerProcess` has this shape. Its refusals are
-    `ValueError`s with a `code`."""
+    """Makes avatars: `realtime.maker_process.MakerProcess` has this shape. `create` and `refit` are called in one
+    thread at a time; the others meanwhile too, but not for an avatar that is refitted. Its refusals are `ValueError`s
+    with a `code`."""
 
     most_bytes: int
     handles: tuple[str, ...]

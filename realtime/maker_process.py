@@ -27,8 +27,8 @@ Result = TypeVar("Result")
 
 
 class MakerProcess:
-    """An `AvatarMaker` that fits in another process, in the background. For one thread at a time; close it at the
-    end."""
+    """An `AvatarMaker` that fits in another process, in the background. `create` and `refit` are for one thread at a
+    time; close it at the end."""
 
     most_bytes: int = AvatarMaker.most_bytes
     handles: tuple[str, ...] = AvatarMaker.handles

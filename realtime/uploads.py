@@ -21,8 +21,9 @@ eyes_hidden | mouth_hidden | unclear | too_short | too_many | unknown_point | ba
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Annotated, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -64,17 +65,23 @@ class Fitted(BaseModel):
 
 
 class Uploads:
-    """The avatars that people make while the server runs: they join `sessions`' avatars. Close it at the end."""
+    """The avatars that people make while the server runs: they join `sessions`' avatars. Close it at the end.
+
+    One is fitted after the other. Meanwhile others can be looked up and deleted.
+    """
 
     def __init__(self, sessions: Sessions, maker: Maker) -> None:
         self._sessions, self.maker = sessions, maker
-        self._worker = ThreadPoolExecutor(1, "portrait", work_in_background)
+        self._fitting = ThreadPoolExecutor(1, "portrait", work_in_background)
+        self._reading = ThreadPoolExecutor(1, "packs", work_in_background)
+        self._in_use: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._waiting = self._coming = 0
 
     def close(self) -> None:
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._fitting.shutdown(wait=False, cancel_futures=True)
         self.maker.close()  # or it would go on for as long as a clip takes
-        self._worker.shutdown()
+        self._fitting.shutdown()
+        self._reading.shutdown()
 
     async def create(self, request: Request, name: str) -> Fitted:
         if self._coming >= MOST_COMING:
@@ -84,26 +91,39 @@ class Uploads:
             data = await read_body(request, self.maker.most_bytes, UPLOAD_SECONDS)
         finally:
             self._coming -= 1
-        return await self._fitted(lambda: self.maker.create(data, name))
+        return await self._fit(lambda: self.maker.create(data, name))
 
     async def refit(self, id: str, moved: Moved) -> Fitted:
-        return await self._fitted(lambda: self.maker.refit(id, moved.points))
+        async with self._alone_with(id):
+            return await self._fit(lambda: self.maker.refit(id, moved.points))
 
     async def points(self, id: str) -> Fitted:
-        return self._describe(await self._work(lambda: self.maker.points(id)))
+        async with self._alone_with(id):
+            return self._describe(await self._work(self._reading, lambda: self.maker.points(id)))
 
     async def delete(self, id: str) -> None:
         if id == self._sessions.resources.settings.avatar:
             raise OfferError(409, "in_use", "This is the server's default avatar")
-        await self._work(lambda: self.maker.delete(id))
-        self._sessions.resources.avatars.pop(id, None)
+        async with self._alone_with(id):
+            await self._work(self._reading, lambda: self.maker.delete(id))
+            self._sessions.resources.avatars.pop(id, None)
 
-    async def _fitted(self, make: Callable[[], Made]) -> Fitted:
+    def _alone_with(self, id: str) -> asyncio.Lock:
+        """While this is held nobody else reads or writes that avatar."""
+        return self._in_use.setdefault(id, asyncio.Lock())
+
+    async def _fit(self, make: Callable[[], Made]) -> Fitted:
         def both() -> tuple[Made, Avatar]:
             made = make()
             return made, self.maker.load(made.id)
 
-        made, avatar = await self._work(both)
+        if self._waiting >= MOST_WAITING:
+            raise OfferError(429, "busy", "Other photos are being fitted: try again in a few seconds")
+        self._waiting += 1
+        try:
+            made, avatar = await self._work(self._fitting, both)
+        finally:
+            self._waiting -= 1
         self._sessions.resources.avatars[made.id] = avatar
         return self._describe(made)
 
@@ -111,12 +131,9 @@ class Uploads:
         handles = [name for name in self.maker.handles if name in made.points]
         return Fitted(id=made.id, points=dict(made.points), handles=handles, notes=list(made.notes))
 
-    async def _work(self, job: Callable[[], Result]) -> Result:
-        if self._waiting >= MOST_WAITING:
-            raise OfferError(429, "busy", "Other photos are being fitted: try again in a few seconds")
-        self._waiting += 1
+    async def _work(self, executor: Executor, job: Callable[[], Result]) -> Result:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+            return await asyncio.get_running_loop().run_in_executor(executor, job)
         except KeyError as error:
             raise OfferError(404, "unknown_avatar", "There is no such avatar made of a photo") from error
         except ValueError as error:
@@ -126,8 +143,6 @@ class Uploads:
             logger.error("avatars cannot be kept: %s", error)
             reason = error.strerror or "the disk fails"
             raise OfferError(507, "not_kept", f"The server cannot keep avatars: {reason}") from error
-        finally:
-            self._waiting -= 1
 
 
 def create_upload_router(uploads: Uploads | None, settings: Settings) -> APIRouter:

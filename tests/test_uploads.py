@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -187,6 +188,31 @@ async def test_photos_wait_for_each_other_and_not_forever(tmp_path: Path) -> Non
     async with serve(FakeMaker(tmp_path, cost=0.1)) as client:
         answers = await asyncio.gather(*(client.post(f"/v1/avatars?name={n}", content=b"photo") for n in range(5)))
         assert sorted(answer.status_code for answer in answers) == [201, 201, 201, 429, 429]
+
+
+async def test_while_one_is_fitted_others_can_be_looked_up_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = FakeMaker(tmp_path)
+    maker.create(b"photo", "old")
+    maker.create(b"photo", "eva")
+    go_on, refit = threading.Event(), FakeMaker.refit
+
+    def slow(self: FakeMaker, id: str, moved: Mapping[str, tuple[float, float]]) -> FakeMade:
+        go_on.wait(10)
+        return refit(self, id, moved)
+
+    monkeypatch.setattr(FakeMaker, "refit", slow)
+    async with serve(maker) as client:
+        moving = asyncio.create_task(client.put("/v1/avatars/eva-1/points", json={"points": {"chin": [0.5, 0.9]}}))
+        await asyncio.sleep(0.1)
+        assert (await client.get("/v1/avatars/old-1/points")).status_code == 200
+        assert (await client.delete("/v1/avatars/old-1")).status_code == 204
+        reading = asyncio.create_task(client.get("/v1/avatars/eva-1/points"))
+        await asyncio.sleep(0.1)
+        assert not moving.done() and not reading.done(), "nobody reads what is being written"
+        go_on.set()
+        assert (await moving).json()["points"] == (await reading).json()["points"] == {"chin": [0.5, 0.9]}
 
 
 async def test_not_more_files_are_taken_in_than_memory_is_meant_for(tmp_path: Path) -> None:
