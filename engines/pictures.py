@@ -13,6 +13,7 @@ from engines.jpeg_scan import is_whole
 
 MOST_BYTES: Final = 20 * 1024 * 1024
 MOST_PIXELS: Final = 60_000_000
+_FORMATS: Final = "a JPEG, PNG or WebP picture, or a short clip in MP4, MOV, WebM, Matroska or AVI"
 LEAST_SIDE: Final = 16
 """Pixels on the shorter side: nobody is seen in fewer."""
 LONGEST_SHAPE: Final = 40
@@ -45,7 +46,7 @@ def read_picture(data: bytes) -> NDArray[np.uint8]:
         raise BadPicture("too_large", f"The file is larger than {MOST_BYTES >> 20} MB: save it smaller.")
     size = picture_size(data)
     if size is None:
-        raise BadPicture("not_a_picture", "This is no picture that can be read here: send a JPEG, PNG or WebP file.")
+        raise BadPicture("not_a_picture", f"This is nothing that can be read here: send {_FORMATS}.")
     if size[0] * size[1] > MOST_PIXELS:
         pixels = f"{MOST_PIXELS // 1_000_000} megapixels"
         raise BadPicture("too_large", f"The picture has more than {pixels}: save it smaller.")
