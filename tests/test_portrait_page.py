@@ -185,6 +185,10 @@ def test_what_is_not_wanted_is_not_kept(page: Page) -> None:
     upload(page, PHOTO, "Nobody")
     page.get_by_role("button", name="Discard").click(timeout=FITTED_MS)
     expect(page.locator("dialog.portrait")).not_to_be_visible()
+    upload(page, PHOTO, "Nobody either")
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+    with page.expect_response(lambda response: response.request.method == "DELETE"):
+        page.evaluate(DROP, "/icon.svg")  # another photo instead
     page.reload()
     page.wait_for_selector(".face.add")
     assert page.get_by_role("radio").count() == before

@@ -119,7 +119,7 @@ export class Portrait {
 
   async #take(file) {
     if (this.dialog.classList.contains("busy")) return; // one after the other
-    this.#id = null;
+    this.#discard();
     this.#points.show();
     if (!this.dialog.open) this.dialog.showModal();
     if (file.type.startsWith("video/")) return this.#takeClip(file);
@@ -218,10 +218,17 @@ export class Portrait {
 
   async #leave() {
     if (this.dialog.classList.contains("busy")) return;
-    if (this.#isNew && this.#id) {
-      await fetch(`/v1/avatars/${this.#id}`, { method: "DELETE", headers: this.#headers() }).catch(() => {});
-      this.#close(null, false);
-    } else this.#close(this.#id, this.#id !== null);
+    const kept = this.#isNew ? null : this.#id;
+    await this.#discard();
+    this.#close(kept, kept !== null);
+  }
+
+  /** Who was not said to look right is not kept. */
+  async #discard() {
+    const [id, isNew] = [this.#id, this.#isNew];
+    this.#id = null;
+    this.#isNew = false;
+    if (id && isNew) await fetch(`/v1/avatars/${id}`, { method: "DELETE", headers: this.#headers() }).catch(() => {});
   }
 
   #close(id, changed = true) {
