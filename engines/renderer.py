@@ -135,10 +135,8 @@ class Renderer:
 
 def painter_inputs(source: SourceGeometry, geometry: FaceGeometry, warped: NDArray[np.uint8]) -> dict[str, FloatArray]:
     """What the painter takes of a frame (see `networks.compact_renderer`), for training and serving alike."""
-    small, seen = _quarter(warped), _quarter(geometry.flow.seen)
     main = np.empty((1, MAIN_SIZE // 2, MAIN_SIZE // 2, 18), np.float32)
-    _fold(small, seen[..., None] * np.float32(1 / 255), main[0])
-    main[0, ..., 16:] = geometry.flow.coarse * _FLOW_SCALE
+    _fold_whole(_quarter(warped), _quarter(geometry.flow.seen), geometry.flow.coarse, main[0])
     return {
         "keypoints": (geometry.keypoints - source.keypoints)[None],
         "main": main,
@@ -174,3 +172,19 @@ def _fold(picture: Any, maps: Any, folded: Any) -> None:
                 cell[first + c] = picture[y, x, c] * np.float32(1 / 255) - half
             for c in range(maps.shape[2]):
                 cell[first + 3 + c] = maps[y, x, c] - half
+
+
+@compiled(fastmath=True)
+def _fold_whole(picture: Any, seen: Any, coarse: Any, folded: Any) -> None:
+    """As `fold`, what was seen from 0 to 255, and with how far the cells have moved."""
+    half, level = np.float32(0.5), np.float32(1 / 255)
+    for y in range(folded.shape[0]):
+        for x in range(folded.shape[1]):
+            cell = folded[y, x]
+            for k in range(4):
+                row, column = 2 * y + (k >> 1), 2 * x + (k & 1)
+                for c in range(3):
+                    cell[4 * k + c] = picture[row, column, c] * level - half
+                cell[4 * k + 3] = seen[row, column] * level - half
+            for k in range(2):
+                cell[16 + k] = coarse[y, x, k] * np.float32(_FLOW_SCALE)
