@@ -124,11 +124,13 @@ def test_what_the_server_cannot_follow_is_shown(page: Page) -> None:
 
 
 TOLD = """([fps, late]) => {
-  for (let second = 1; second <= 5; second++) {
-    const data = JSON.stringify({ type: "stats", fps, late_frames: late * second });
+  const tell = (fps, late_frames) => {
+    const data = JSON.stringify({ type: "stats", fps, late_frames });
     probe.channel.dispatchEvent(new MessageEvent("message", { data }));
-  }
-  return document.querySelector("#state-advice").textContent;
+    return document.querySelector("#state-advice").textContent;
+  };
+  const told = [1, 2, 3, 4, 5, 6].map((second) => tell(fps, 1e6 + late * second));
+  return [told.at(-1), tell(25, 1e6 + late * 6)];
 }"""
 
 
@@ -136,8 +138,8 @@ TOLD = """([fps, late]) => {
 def test_a_server_that_does_not_keep_up_is_told_of(page: Page, fps: float, late: int, busy: bool) -> None:
     start_call(page)
     wait_for_event(page, type="speaking", speaking=True)
-    assert ("too busy" in page.evaluate(TOLD, [fps, late])) is busy
-    expect(page.locator("#state-advice")).not_to_contain_text("too busy")  # once it does again
+    slow, again = page.evaluate(TOLD, [fps, late])
+    assert ("too busy" in slow) is busy and "too busy" not in again
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,7 @@ import { Call } from "./call.js";
 import { Direct } from "./direct.js";
 import { Faces } from "./faces.js";
 import { Source } from "./source.js";
-import { Statistics } from "./stats.js";
+import { Pace, Statistics } from "./stats.js";
 
 const element = (id) => document.getElementById(id);
 const [picture, video, still, start, microphone, interrupt, voice] = [
@@ -130,7 +130,7 @@ call.addEventListener("message", ({ detail: message }) => {
   else if (message.type === "state") {
     seen = { id: message.avatar, scene: false };
     asked = [];
-    [slow, lateBefore] = [0, 0];
+    [slow, pace] = [0, new Pace()];
   } else if (message.type === "avatar") {
     seen = message;
     asked.splice(0, asked.indexOf(message.id) + 1);
@@ -150,11 +150,10 @@ call.addEventListener("message", ({ detail: message }) => {
 const BUSY = "The server is too busy to keep up: pictures are missing.";
 const [FEW, ENOUGH] = [12, 20]; // pictures a second
 const PATIENCE = 5; // seconds
-let [slow, lateBefore] = [0, 0];
+let [slow, pace] = [0, new Pace()];
 
-function watchPace({ fps, late_frames: late }) {
-  const pictures = fps - (late - lateBefore); // a late one is the last one again
-  lateBefore = late;
+function watchPace(told) {
+  const pictures = pace.of(told);
   const [before, advice] = [slow, element("state-advice")];
   if (pictures < FEW) slow += 1;
   else if (pictures > ENOUGH) slow = 0;

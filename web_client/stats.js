@@ -20,6 +20,7 @@ const GROUPS = {
   ],
   "In the server": [
     ["server.fps", "Frames per second", "", 1],
+    ["server.new", "New ones among them", "", 1],
     ["server.late_frames", "Late frames", "", 0],
     ["server.jitter_ms", "Jitter buffer, microphone", "ms", 0],
     ["server.delay_ms", "Delay of the avatar", "ms", 0],
@@ -69,6 +70,17 @@ function figuresBetween(now, before) {
   };
 }
 
+/** How many pictures of the last second were new: one that is late is the last one again. */
+export class Pace {
+  #late = 0;
+
+  of({ fps, late_frames: late }) {
+    const pictures = Math.max(0, fps - (late - this.#late));
+    this.#late = late;
+    return pictures;
+  }
+}
+
 /** Reads a call's figures once a second and keeps the drawer up to date while it is open. */
 export class Statistics {
   #call;
@@ -76,6 +88,7 @@ export class Statistics {
   #cells = new Map();
   #before = {};
   #server = {};
+  #pace = new Pace();
   #timer = 0;
 
   /** `drawer` is the <details>, `body` its empty element for the figures. */
@@ -96,7 +109,7 @@ export class Statistics {
       body.append(group);
     }
     call.addEventListener("message", ({ detail }) => {
-      if (detail.type === "stats") Object.assign(this.#server, detail);
+      if (detail.type === "stats") Object.assign(this.#server, detail, { new: this.#pace.of(detail) });
       if (detail.type === "state" && detail.delay_ms !== undefined) this.#server.delay_ms = detail.delay_ms;
     });
     drawer.addEventListener("toggle", () => this.#sample());
@@ -111,6 +124,7 @@ export class Statistics {
   stop() {
     clearInterval(this.#timer);
     this.#server = {};
+    this.#pace = new Pace();
     for (const { cell } of this.#cells.values()) cell.textContent = "–";
   }
 
