@@ -50,20 +50,24 @@ class Contract:
 
 
 def audio_features(network: CompactAudio) -> Contract:
-    """A frame's 40 ms of speech (float32, full scale 1, 16 kHz) and the state -> two features and the next state."""
-    state = (1, sum(channels * length for channels, length in network.state_shapes()))
+    """A frame's 40 ms of speech (float32, full scale 1, 16 kHz) and the state -> two features and the next state.
+
+    The state ends with nothing up to four values, since a GPU moves four at a time.
+    """
+    state = (1, -(-sum(channels * length for channels, length in network.state_shapes()) // 4) * 4)
     return Contract(
         "audio_features",
         (Tensor("pcm", (1, FEATURES_PER_FRAME * SAMPLES_PER_FEATURE)), Tensor("state", state)),
-        (Tensor("features", (1, FEATURES_PER_FRAME, network.width)), Tensor("next_state", state)),
+        (Tensor("features", (1, FEATURES_PER_FRAME, network.size)), Tensor("next_state", state)),
     )
 
 
-def audio2exp(width: int) -> Contract:
-    """The two features of a frame and the past 16 expressions, oldest first -> the bias at each lookahead."""
+def audio2exp(size: int) -> Contract:
+    """The two features of a frame, doubts included, and the past 16 expressions, oldest first -> the bias at each
+    lookahead."""
     return Contract(
         "audio2exp",
-        (Tensor("features", (1, FEATURES_PER_FRAME, width)), Tensor("history", (1, HISTORY, LIPS))),
+        (Tensor("features", (1, FEATURES_PER_FRAME, size)), Tensor("history", (1, HISTORY, LIPS))),
         (Tensor("bias", (1, len(LOOKAHEAD_FRAMES), LIPS)),),
     )
 

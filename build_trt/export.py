@@ -61,7 +61,7 @@ def export(network: nn.Module, contract: Contract, folder: Path) -> Path:
 
 class OneState(nn.Module):
     """Audio features whose state is one tensor (B, N), channel beside channel for each step of time: with a dozen, in
-    the order of PyTorch, a CPU takes half as long again."""
+    the order of PyTorch, a CPU takes half as long again. What is behind the last of it stays as it is."""
 
     def __init__(self, network: CompactAudio) -> None:
         super().__init__()
@@ -70,13 +70,14 @@ class OneState(nn.Module):
     def forward(self, pcm: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Features and the next state."""
         shapes = self.network.state_shapes()
-        parts = state.split([channels * length for channels, length in shapes], 1)
+        sizes = [channels * length for channels, length in shapes]
+        *parts, rest = state.split([*sizes, state.shape[1] - sum(sizes)], 1)
         past = [
             part.unflatten(1, (length, channels)).transpose(1, 2)
             for part, (channels, length) in zip(parts, shapes, strict=True)
         ]
         features, *following = self.network(pcm, *past)
-        return features, torch.cat([each.transpose(1, 2).flatten(1) for each in following], 1)
+        return features, torch.cat([*(each.transpose(1, 2).flatten(1) for each in following), rest], 1)
 
 
 def audio_parity(features: CompactAudio, audio2exp: Audio2Exp, folder: Path, seconds: float = 4.0) -> dict[str, float]:
@@ -87,14 +88,14 @@ def audio_parity(features: CompactAudio, audio2exp: Audio2Exp, folder: Path, sec
     history = rng.random((1, 16, 9), dtype=np.float32)
     with torch.no_grad():
         whole = features(torch.from_numpy(pcm.reshape(1, -1)), *features.start())[0].numpy()
-        pairs = whole.reshape(-1, 2, features.width)
+        pairs = whole.reshape(-1, 2, features.size)
         bias = audio2exp(torch.from_numpy(pairs), torch.from_numpy(history).expand(len(pairs), -1, -1)).numpy()
     ear = AudioFeatures(backend.load(folder / contracts.audio_features(features).file))
     state, stepped = ear.start(), []
     for frame in pcm:
         heard, state = ear.step(state, frame)
         stepped.append(heard)
-    head = backend.load(folder / contracts.audio2exp(features.width).file)
+    head = backend.load(folder / contracts.audio2exp(features.size).file)
     spoken = [head.run({"features": pair[None], "history": history})["bias"][0].copy() for pair in pairs]
     return {
         "audio_features": float(np.abs(np.array(stepped) - pairs).max()),
@@ -110,7 +111,7 @@ def export_audio(checkpoint: Path, folder: Path) -> None:
     calibrate(model)
     written = [
         export(OneState(model.features), contracts.audio_features(model.features), folder),
-        export(model.audio2exp, contracts.audio2exp(model.features.width), folder),
+        export(model.audio2exp, contracts.audio2exp(model.features.size), folder),
     ]
     differences = audio_parity(model.features, model.audio2exp, folder)
     print(f"step {record['step']} of {record['steps']}")

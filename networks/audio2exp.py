@@ -17,6 +17,9 @@ HISTORY: Final = 16
 LOOKAHEAD_FRAMES: Final = (0, 2, 4)
 """How many frames of 40 ms each head hears beyond the frame it speaks about: 0, 80 and 160 ms."""
 FEATURES_PER_FRAME: Final = 2
+CLOSE: Final = 1
+PART: Final = 7
+"""The channels that press the lips and part them: where the lips do not close for a sound, it parts them."""
 _REST: Final = 0.02
 """Activation that stands for no bias at all, so that the logistic function can reach it."""
 
@@ -60,15 +63,21 @@ class Head(nn.Module):
 
 
 class Audio2Exp(nn.Module):
-    """One frame: `features` ``(B, 2, width)``, `history` ``(B, 16, 9)`` oldest first -> bias ``(B, 3, 9)``.
+    """One frame: `features` ``(B, 2, width + 3)``, `history` ``(B, 16, 9)`` oldest first -> bias ``(B, 3, 9)``.
 
-    Row j is about the frame `LOOKAHEAD_FRAMES[j]` before the one just heard, and expects the history to end with
-    the frame before that.
+    The last three values of a feature are what it takes off the logit of a closure, one for each row. Row j is about
+    the frame `LOOKAHEAD_FRAMES[j]` before the one just heard, and expects the history to end with the frame before
+    that.
     """
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()
+        self.width = width
         self.heads = nn.ModuleList([Head(width) for _ in LOOKAHEAD_FRAMES])
+        doubted = torch.zeros(LIPS)
+        doubted[CLOSE], doubted[PART] = -1.0, 1.0
+        self.doubted: Tensor
+        self.register_buffer("doubted", doubted, persistent=False)
 
     def head(self, row: int) -> Head:
         head = self.heads[row]
@@ -85,7 +94,8 @@ class Audio2Exp(nn.Module):
             last.bias[channel] = slope * last.bias[channel] + shift
 
     def forward(self, features: Tensor, history: Tensor) -> Tensor:
-        features, history = features.flatten(1), history.flatten(1)
+        doubt = features[:, -1, self.width :, None]
+        features, history = features[:, :, : self.width].flatten(1), history.flatten(1)
         heads = [self.head(row) for row in range(len(LOOKAHEAD_FRAMES))]
         logits = [head.speak(head.hear(features), history) for head in heads]
-        return bias_from_logits(torch.stack(logits, dim=1))
+        return bias_from_logits(torch.stack(logits, dim=1) + doubt * self.doubted)

@@ -24,7 +24,7 @@ def networks() -> tuple[CompactAudio, Audio2Exp]:
 def test_exported_networks_step_like_the_whole(tmp_path: Path) -> None:
     features, audio2exp = networks()
     export(OneState(features), contracts.audio_features(features), tmp_path)
-    export(audio2exp, contracts.audio2exp(16), tmp_path)
+    export(audio2exp, contracts.audio2exp(16 + 3), tmp_path)
     differences = audio_parity(features, audio2exp, tmp_path, seconds=1.0)
     assert set(differences) == {"audio_features", "audio2exp"}
     assert max(differences.values()) < 1e-4
@@ -33,7 +33,7 @@ def test_exported_networks_step_like_the_whole(tmp_path: Path) -> None:
 def test_the_parity_check_notices_other_weights(tmp_path: Path) -> None:
     features, audio2exp = networks()
     export(OneState(features), contracts.audio_features(features), tmp_path)
-    export(audio2exp, contracts.audio2exp(16), tmp_path)
+    export(audio2exp, contracts.audio2exp(16 + 3), tmp_path)
     with torch.no_grad():
         features.last_norm.gain[0, 0] += 0.5
     assert audio_parity(features, audio2exp, tmp_path, seconds=0.4)["audio_features"] > 1e-3
@@ -41,7 +41,7 @@ def test_the_parity_check_notices_other_weights(tmp_path: Path) -> None:
 
 def test_a_network_that_breaks_its_contract_is_not_exported(tmp_path: Path) -> None:
     _, audio2exp = networks()
-    contract = contracts.audio2exp(16)
+    contract = contracts.audio2exp(16 + 3)
     wrong = contracts.Contract(contract.name, contract.inputs, (contracts.Tensor("bias", (1, 1, 9)),))
     with pytest.raises(ValueError, match="its contract says"):
         export(audio2exp, wrong, tmp_path)
@@ -50,6 +50,6 @@ def test_a_network_that_breaks_its_contract_is_not_exported(tmp_path: Path) -> N
 
 def test_the_shipped_files_keep_their_contracts() -> None:
     backend, features = OpenVinoBackend("f32"), CompactAudio()
-    for contract in (contracts.audio_features(features), contracts.audio2exp(features.width)):
+    for contract in (contracts.audio_features(features), contracts.audio2exp(features.size)):
         network = backend.load(WEIGHTS / contract.file)
         assert dict(network.inputs) == {tensor.name: tensor.shape for tensor in contract.inputs}

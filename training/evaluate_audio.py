@@ -274,13 +274,17 @@ def _recipe(record: dict[str, Any], log: list[dict[str, Any]], speaker: Speaker,
     mixture = f" ({share:.0%}) and the weights that the training began from ({1 - share:.0%})" * (share < 1)
     averaging = f"python -m training.averaging runs/audio/checkpoint.pt {old} --share {share} --out {CHECKPOINT}\n"
     precision = "bfloat16 autocast" if record["bfloat16"] else "float32"
+    doubt = record["doubt"]
     return {
         "What": f"""
 Two networks that turn a voice into lip channels, for any speaker. `audio_features.onnx`: 16 kHz samples in, 50 features
-a second out ({speaker.features.dimension} values), causal, with its state in its inputs and outputs. In that state is a
-memory of the voice: for each kind of sound the mean of what was heard of it, faded to a half in ten seconds.
-`audio2exp.onnx`: the two features of a 40 ms frame and the past 16 expressions in, the bias on the source's expression
-out, at lookahead 0, 80 and 160 ms.""",
+a second out ({speaker.features.dimension - len(LOOKAHEADS_MS)} values), causal, with its state in its inputs and
+outputs. In that state is a memory of the voice: for each kind of sound the mean of what was heard of it, faded to a
+half in ten seconds. With each feature comes, for each lookahead, what is to be taken off the logit of a closure
+because this voice seems to say m oftener (or, negative, more seldom) after vowels than languages do: none at first,
+between -2 and 2.5, from a count of nasals that fades to a half in 30 s. `audio2exp.onnx`: both of these for the two
+features of a 40 ms frame and the past 16 expressions in, the bias on the source's expression out, at lookahead 0, 80
+and 160 ms.""",
         "Data": f"""
 {record["hours of speech"]:.1f} hours of speech, synthesised from seeds by free software on the training machine:
 {voices}. The voices of flite and festival are cut from recordings of people or trained on them; espeak speaks
@@ -303,12 +307,14 @@ Seed {record["seed"]}, {record["step"]} steps (planned as {plans}) of {record["i
 {record["frames"] / FRAME_RATE:.1f} s, {precision}, {record["seconds"] / 60:.0f} minutes on a shared CPU
 core{begun}.{finish}
 What ships is the running mean of the weights{mixture}, with mouthClose and jawOpen recalibrated at export.
-Running means of the losses at the end: {losses}. {remark}
+Running means of the losses at the end: {losses}. The layer that hears nasals after vowels learned by itself, from
+{doubt["hours"]:.1f} hours with seed {doubt["seed"]}, to a loss of {doubt["loss"]:.3f}. {remark}
 
 ```
 python -m training.speech generate
 python -m training.fit_audio --seed {record["seed"]} --steps {record["steps"]} --rate {record["rate"]}{extra}
-{averaging}python -m build_trt.export audio --checkpoint {CHECKPOINT}
+{averaging}python -m training.fit_doubt --seed {doubt["seed"]} --checkpoint {CHECKPOINT}
+python -m build_trt.export audio --checkpoint {CHECKPOINT}
 python -m training.evaluate_audio
 ```""",
         "How it was judged": f"""
@@ -324,8 +330,9 @@ both as shares of the teacher's.""",
 LIMITS: Final = (
     "The teacher defines what is right; nothing here compares with video or recordings of people. Voices are "
     "synthetic: expect somewhat less on real ones. n is sometimes taken for m (some five times as often where the "
-    "voice never trained, and most often by far after front vowels), and the t, k and v of some voices for a closure: "
-    "ked, an unseen voice of diphones, has more than one false closure in two seconds. Noise at 10 dB hides f and v "
+    "voice never trained, and most often by far after front vowels), and the t, k and v of some voices for a closure. "
+    "A voice whose n all sound like m is believed less after ten seconds of it, but so is a language in which m is as "
+    "frequent, and a voice that mixes them up in equal shares is not found out. Noise at 10 dB hides f and v "
     "(mouthRollLower) and makes false closures of k, t, f and v. Babble as loud as -30 dBFS stirs the lips a little. A "
     "voice of its own in the background moves them like any other; far below -53 dBFS, the quietest that was tried, a "
     "voice may not move them at all. Laughing and singing never trained."
