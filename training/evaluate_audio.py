@@ -330,12 +330,12 @@ both as shares of the teacher's.""",
 LIMITS: Final = (
     "The teacher defines what is right; nothing here compares with video or recordings of people. Voices are "
     "synthetic: expect somewhat less on real ones. n is sometimes taken for m (some five times as often where the "
-    "voice never trained, and most often by far after front vowels), and the t, k and v of some voices for a closure. "
-    "A voice whose n all sound like m is believed less after ten seconds of it, but so is a language in which m is as "
-    "frequent, and a voice that mixes them up in equal shares is not found out. Noise at 10 dB hides f and v "
-    "(mouthRollLower) and makes false closures of k, t, f and v. Babble as loud as -30 dBFS stirs the lips a little. A "
-    "voice of its own in the background moves them like any other; far below -53 dBFS, the quietest that was tried, a "
-    "voice may not move them at all. Laughing and singing never trained."
+    "voice never trained, and most often by far after front vowels), and the t, k and v of some voices for a closure."
+    " A voice whose n all sound like m is believed less after ten seconds of it, but so is a language in which m is "
+    "as frequent, and a voice that mixes them up in equal shares is not found out. Noise at 10 dB hides one closure "
+    "in five, f and v (mouthRollLower), and makes false closures of k, t, f and v. Babble as loud as -30 dBFS stirs "
+    "the lips a little. A voice of its own in the background moves them like any other; far below -53 dBFS, the "
+    "quietest that was tried, a voice may not move them at all. Laughing and singing never trained."
 )
 
 
