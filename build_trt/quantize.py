@@ -29,21 +29,28 @@ EACH: Final = 16
 """Frames of every shipped avatar that show how far activations go."""
 
 
-def quantize(path: Path, samples: Sequence[Tensors], keep: str = "out") -> Path:
+def quantize(path: Path, samples: Sequence[Tensors], keep: tuple[str, ...] = ("merge", "out")) -> Path:
     """Write the network in `path` beside itself as the CPU's own, which computes as well what `samples` are like.
-    Convolutions called `keep`, which draw what is seen, are not touched. Returns the file."""
+    Convolutions that are called as in `keep`, for they draw what is seen, and those of single pixels, which cost
+    little, are not touched. Returns the file."""
     written = path.with_suffix(FOR_CPU)
     with TemporaryDirectory() as folder:
         inferred = Path(folder) / "inferred.onnx"
         quant_pre_process(path, inferred, skip_symbolic_shape=True)
-        convolutions = [node.name for node in onnx.load(inferred).graph.node if node.op_type == "Conv"]
+        graph = onnx.load(inferred).graph
+        shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
+        exact = [
+            node.name
+            for node in graph.node
+            if node.op_type == "Conv" and (shapes[node.input[1]][2:] == (1, 1) or {*keep} & {*node.name.split("/")})
+        ]
         quantize_static(
             inferred,
             written,
             _Samples(samples),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=[name for name in convolutions if keep in name.split("/")],
+            nodes_to_exclude=exact,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -21,6 +21,7 @@ from engines.head_mesh import Camera, HeadMesh, Part
 from engines.keypoints import LIDS, LIPS
 from engines.media import FRAME_SIZE, Motion
 from engines.raster import Raster, Window, barycentric
+from engines.shading import skin_normals
 from engines.source_view import SourceView, view_source
 
 MAIN_SIZE: Final = 128
@@ -61,9 +62,24 @@ class SourceGeometry:
     globe: Globe | None = None
 
     @cached_property
+    def vertices(self) -> FloatArray:
+        """The mesh (V, 3) as the source shows it."""
+        return self.mesh.pose(Motion()) if self.pictured is None else self.pictured
+
+    @cached_property
     def points(self) -> FloatArray:
         """Projection (V, 3) of the mesh in the source."""
-        return self.camera.project(self.mesh.pose(Motion()) if self.pictured is None else self.pictured)
+        return self.camera.project(self.vertices)
+
+    @cached_property
+    def skin(self) -> NDArray[np.int32]:
+        """Triangles (S, 3) of the skin."""
+        return self.mesh.triangles[self.mesh.parts == Part.SKIN]
+
+    @cached_property
+    def normals(self) -> FloatArray:
+        """Normals (V, 3) of the skin in the source."""
+        return skin_normals(self.vertices, self.skin)
 
     @cached_property
     def view(self) -> SourceView:
@@ -95,10 +111,11 @@ class SourceGeometry:
 
 @dataclass(frozen=True)
 class FaceGeometry:
-    """One frame. `keypoints` float32 (K, 3), x and y in [-1, 1]; the `raster` of the head, and its `flow`, of the whole
-    picture at 512 x 512. `mouth_maps` float32 (112, 112, 6) are seen, teeth, tongue and the unlit colour of both;
-    `eyes_maps` (64, 192, 2) seen and eyeball."""
+    """One frame. `vertices` float32 (V, 3) of the posed mesh; `keypoints` (K, 3), x and y in [-1, 1]; the `raster` of
+    the head, and its `flow`, of the whole picture at 512 x 512. `mouth_maps` (112, 112, 6) are seen, teeth, tongue and
+    the unlit colour of both; `eyes_maps` (64, 192, 2) seen and eyeball."""
 
+    vertices: FloatArray
     keypoints: FloatArray
     raster: Raster
     flow: Flow
@@ -111,7 +128,8 @@ class FaceGeometry:
 def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     """Pose, project and z-buffer the head of `source` under `motion`."""
     mesh = source.mesh
-    points = source.camera.project(mesh.pose(motion))
+    vertices = mesh.pose(motion)
+    points = source.camera.project(vertices)
     keypoints = source.select_keypoints(points)
     mouth, eyes = _window(keypoints, LIPS, *MOUTH_WINDOW), _window(keypoints, LIDS, *EYES_WINDOW)
     raster, flow = source.trace(points, mouth, eyes)
@@ -119,7 +137,7 @@ def face_geometry(source: SourceGeometry, motion: Motion) -> FaceGeometry:
     shown = eyes.within(raster.window).cut(raster.triangle)
     _mark_eyes(shown, mesh.parts, eyes.cut(flow.seen), eyes_maps)
     mouth_maps = _mouth_maps(source, raster, flow.seen, mouth)
-    return FaceGeometry(keypoints, raster, flow, mouth, mouth_maps, eyes, eyes_maps)
+    return FaceGeometry(vertices, keypoints, raster, flow, mouth, mouth_maps, eyes, eyes_maps)
 
 
 def _window(keypoints: FloatArray, group: tuple[int, ...], height: int, width: int) -> Window:

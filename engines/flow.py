@@ -21,7 +21,7 @@ from engines.raster import Raster, Window, barycentric, rasterize
 from engines.rim import CELL, Rim
 from engines.source_view import ASKED, DEPTH_TOLERANCE, MIXED, NOTED, PICTURE, SEEN, WORN, SourceView
 
-GRAZING: Final = 0.35
+GRAZING: Final = 0.65
 """Pixels of the source per pixel of the target below which surface counts as seen at a grazing angle."""
 STRAY: Final = 16.0
 """Pixels that a head may move before its stray hair is gone; at half of that it begins to fade."""

@@ -25,9 +25,11 @@ from engines.eyeballs import EyeballLayer, Eyeballs, Gleam
 from engines.face_geometry import FaceGeometry, SourceGeometry, face_geometry
 from engines.layers import compose
 from engines.lids import smooth_lids
-from engines.media import Motion
+from engines.media import FRAME_SIZE, Motion
+from engines.raster import Window
 from engines.reach import PHOTO, RENDERED
 from engines.retouch import Retoucher
+from engines.shading import SLOPES, find_slopes, skin_normals
 from engines.source_cache import encoder_input
 from engines.unmoved import keep_unmoved
 from engines.warp import warp
@@ -135,14 +137,14 @@ class Renderer:
 
 def painter_inputs(source: SourceGeometry, geometry: FaceGeometry, warped: NDArray[np.uint8]) -> dict[str, FloatArray]:
     """What the painter takes of a frame (see `networks.compact_renderer`), for training and serving alike."""
-    main = np.empty((1, MAIN_SIZE // 2, MAIN_SIZE // 2, 18), np.float32)
+    main = np.empty((1, MAIN_SIZE // 2, MAIN_SIZE // 2, 18 + SLOPES), np.float32)
     _fold_whole(_quarter(warped), _quarter(geometry.flow.seen), geometry.flow.coarse, main[0])
-    return {
-        "keypoints": (geometry.keypoints - source.keypoints)[None],
-        "main": main,
-        "mouth": fold(geometry.mouth.cut(warped), geometry.mouth_maps)[None],
-        "eyes": fold(geometry.eyes.cut(warped), geometry.eyes_maps)[None],
-    }
+    mouth = _folded(geometry.mouth.cut(warped), geometry.mouth_maps)
+    eyes = _folded(geometry.eyes.cut(warped), geometry.eyes_maps)
+    normals = skin_normals(geometry.vertices, source.skin)
+    for window, tensor in ((Window.whole(FRAME_SIZE), main), (geometry.mouth, mouth), (geometry.eyes, eyes)):
+        find_slopes(geometry.raster, source.mesh.triangles, normals, source.normals, window, tensor[0, ..., -SLOPES:])
+    return {"keypoints": (geometry.keypoints - source.keypoints)[None], "main": main, "mouth": mouth, "eyes": eyes}
 
 
 def _quarter(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -152,17 +154,17 @@ def _quarter(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return picture
 
 
-def fold(picture: NDArray[np.uint8], maps: FloatArray) -> FloatArray:
-    """`picture` (2h, 2w, 3) and `maps` (2h, 2w, C) to (h, w, 4 (3 + C)): 2 x 2 pixels into the channels, row by row,
-    and centred on 0."""
+def _folded(picture: NDArray[np.uint8], maps: FloatArray) -> FloatArray:
+    """`picture` (2h, 2w, 3) and `maps` (2h, 2w, C) as (1, h, w, 4 (3 + C) + SLOPES), the slopes yet to be found."""
     height, width, count = maps.shape
-    folded = np.empty((height // 2, width // 2, 4 * (3 + count)), np.float32)
-    _fold(picture, maps, folded)
+    folded = np.empty((1, height // 2, width // 2, 4 * (3 + count) + SLOPES), np.float32)
+    _fold(picture, maps, folded[0])
     return folded
 
 
 @compiled(fastmath=True)
 def _fold(picture: Any, maps: Any, folded: Any) -> None:
+    """2 x 2 pixels into the channels, row by row, and centred on 0."""
     half = np.float32(0.5)
     for y in range(maps.shape[0]):
         for x in range(maps.shape[1]):
@@ -176,7 +178,7 @@ def _fold(picture: Any, maps: Any, folded: Any) -> None:
 
 @compiled(fastmath=True)
 def _fold_whole(picture: Any, seen: Any, coarse: Any, folded: Any) -> None:
-    """As `fold`, what was seen from 0 to 255, and with how far the cells have moved."""
+    """As `_fold`, what was seen from 0 to 255, and with how far the cells have moved."""
     half, level = np.float32(0.5), np.float32(1 / 255)
     for y in range(folded.shape[0]):
         for x in range(folded.shape[1]):

@@ -5,7 +5,7 @@ cannot know. Unlike it, the motion comes whole from z-buffering one head mesh (`
 is warped, outside and at full resolution; the network decides where that warp is right and what to paint where it is
 not: uncovered skin, the change of light, the inside of the mouth.
 
-All pictures go in and come out with pixels folded into channels and channels last (see `engines.renderer.fold`), so
+All pictures go in and come out with pixels folded into channels and channels last (see `engines.renderer.painter_inputs`), so
 that nothing is rearranged in the graph.
 """
 
@@ -18,13 +18,15 @@ from networks.blocks import ModulatedResidual, conv
 SOURCE_SIZE = 256
 MAIN_CELLS = 64
 """Cells on a side of the whole picture, each 2 x 2 pixels at 128 x 128."""
-MAIN_CHANNELS = 4 * 4 + 2
-"""Folded warp (3) and share seen in the source (1), and the flow (2)."""
+SLOPES = 6
+"""Normal of the skin (3), and how far it has turned since the source (3): by that the light on it has changed."""
+MAIN_CHANNELS = 4 * 4 + 2 + SLOPES
+"""Folded warp (3) and share seen in the source (1); the flow (2)."""
 MOUTH_CELLS, EYES_CELLS = (56, 56), (32, 96)
 """Rows and columns of 2 x 2 pixels at the picture's own resolution."""
-MOUTH_CHANNELS = 4 * 9
+MOUTH_CHANNELS = 4 * 9 + SLOPES
 """Folded: warped source (3), seen in the source, teeth, tongue, and the textured, unlit inside of the mouth (3)."""
-EYES_CHANNELS = 4 * 5
+EYES_CHANNELS = 4 * 5 + SLOPES
 """Folded: warped source (3), seen in the source, eyeball."""
 LAYER_CHANNELS = 4 * 4
 """Folded: premultiplied colour (3), and the logit of the mask."""
@@ -89,7 +91,7 @@ class WholePicture(nn.Module):
         start_transparent(self.out)
 
     def forward(self, picture: Tensor, condition: Tensor) -> Tensor:
-        """(B, 18, 64, 64) to a folded layer (B, 16, 64, 64)."""
+        """(B, 24, 64, 64) to a folded layer (B, 16, 64, 64)."""
         fine = F.relu(self.enter(picture))
         middle = self.body1(F.relu(self.down1(fine)), condition)
         coarse = F.relu(self.down2(middle)) + self.sketch(condition)
@@ -147,7 +149,7 @@ class Painter(nn.Module):
         self, identity: Tensor, keypoints: Tensor, main: Tensor, mouth: Tensor, eyes: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`identity` (B, 32) of the source; `keypoints` (B, K, 3), how far they moved since; folded pictures with
-        channels last, centred on 0: `main` (B, 64, 64, 18), `mouth` (B, 56, 56, 36), `eyes` (B, 32, 96, 20). Returns
+        channels last, centred on 0: `main` (B, 64, 64, 24), `mouth` (B, 56, 56, 42), `eyes` (B, 32, 96, 26). Returns
         a folded layer (..., 16) for each."""
         condition = torch.cat([self.gesture((keypoints * 6).flatten(1)), identity], 1)
         heads = ((self.main, main), (self.mouth, mouth), (self.eyes, eyes))

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from engines.openvino_backend import FOR_CPU, OpenVinoBackend
+from engines.pipeline import WEIGHTS
+from engines.renderer import PAINTER
 
 onnx = pytest.importorskip("onnx", reason="quantising needs onnx: pip install visavis[train]")
 pytest.importorskip("onnxruntime", reason="quantising needs ONNX Runtime: pip install visavis[train]")
 pytest.importorskip("torch", reason="training needs PyTorch: pip install visavis[train]")
 
-from build_trt.quantize import quantize  # noqa: E402
+from build_trt.quantize import quantize, sketches  # noqa: E402
+from training.picture_metrics import decibels, squared_error  # noqa: E402
 
 
 def two_convolutions(path: Path) -> None:
@@ -43,3 +46,13 @@ def test_a_quantised_network_computes_nearly_the_same_and_is_what_the_cpu_takes(
     assert "Dequantize" in named["/body/Conv"][1] and named["/out/Conv"][1] == "out.weight"
     exact, rounded = (network.run(samples[0])["layer"] for network in (whole, OpenVinoBackend("f32").load(path)))
     assert 0 < np.abs(rounded - exact).max() < 0.03 * np.abs(exact).max()
+
+
+def test_the_shipped_painter_in_8_bits_paints_what_its_original_does(tmp_path: Path) -> None:
+    (tmp_path / PAINTER).write_bytes((WEIGHTS / PAINTER).read_bytes())
+    original, shipped = (OpenVinoBackend("f32").load(folder / PAINTER) for folder in (tmp_path, WEIGHTS))
+    errors = []
+    for sketch in sketches(WEIGHTS, 1, seed=2):
+        one, other = (sketch.painted(network.run(sketch.inputs)).picture for network in (original, shipped))
+        errors.append(squared_error(one, other))
+    assert max(errors) > 0 and decibels(errors) > 45

@@ -33,15 +33,16 @@ def test_a_look_is_learned_with_whole_eyeballs_and_without_what_they_reflect() -
 
 def test_a_mirror_shows_another_face_and_twice_the_same() -> None:
     rng = np.random.default_rng(0)
-    shapes = {"keypoints": (len(MIRROR), 3), "main": (4, 6, 18), "mouth": (4, 6, 36), "target": (3, 8, 12)}
+    shapes = {"keypoints": (len(MIRROR), 3), "main": (4, 6, 24), "mouth": (4, 6, 42), "target": (3, 8, 12)}
     sample = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
     once = mirrored(sample)
     np.testing.assert_array_equal(once["target"], sample["target"][..., ::-1])
     for name in ("main", "mouth"):
-        channels = sample[name].shape[-1] // 4
-        flat = [unfold(each[name][..., : 4 * channels]) for each in (sample, once)]
+        flat = [unfold(each[name][..., : 16 if name == "main" else 36]) for each in (sample, once)]
         np.testing.assert_array_equal(flat[1], flat[0][:, ::-1])
-    np.testing.assert_array_equal(once["main"][:, ::-1, 16:], sample["main"][..., 16:] * [-1, 1])
+    signs = [-1, 1, -1, 1, 1, -1, 1, 1]
+    np.testing.assert_array_equal(once["main"][:, ::-1, 16:], sample["main"][..., 16:] * signs)
+    np.testing.assert_array_equal(once["mouth"][:, ::-1, 36:], sample["mouth"][..., 36:] * signs[2:])
     left, right = KEYPOINT_NAMES.index("mouth_corner_left"), KEYPOINT_NAMES.index("mouth_corner_right")
     np.testing.assert_array_equal(once["keypoints"][left], sample["keypoints"][right] * [-1, 1, 1])
     for name, tensor in mirrored(once).items():

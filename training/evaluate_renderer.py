@@ -209,38 +209,38 @@ def write_card(path: Path, checkpoint: Path, tables: str, precision: str) -> Non
     sections = {
         "What it is": """
 Two networks in ONNX: `renderer_source` encodes a portrait once, `renderer_painter` paints in every frame what the warp
-by the head mesh cannot show (`networks/compact_renderer.py`).""",
+by the head mesh cannot show (`networks/compact_renderer.py`). CPUs take `renderer_painter.cpu.onnx`, the same with its
+convolutions in 8 bits (`build_trt/quantize.py`).""",
         "Data": f"""
-3608 frames at 512 x 512 of 332 heads, of which {", ".join(record["shipped"])} ship; rendered by
-`python -m training.studio frames` from MakeHuman's CC0 assets, seed 2; 48 of the heads, and a third of the frames of
-those that ship, with more smiles than the others. The held-out heads, and the fixed states and the talking sequence of
-every head, never train. Sources were also other frames of a head, JPEG and another light, with the mesh a pixel or two
-off and sometimes without its hair, as photos come; who does not ship came in a mirror every second time; turned heads
-and open mouths were drawn more often. At last somebody walked around 35 of the heads, among them all that ship: what
-their sources hide was looked up on their globes (`engines.globe`). Brows, nose and the mouth's corners went less far in
-these frames than they do now, and upper lids followed a look down less: the rig was strengthened afterwards, and what
-is judged below is drawn with the new one. The eyeballs (`engines.eyeballs`) that are laid into the warp when serving
-never trained.""",
+{record["frames"]} frames at 512 x 512 of {record["heads"]} heads, of which {", ".join(record["shipped"])} ship;
+rendered by `python -m training.studio frames` from MakeHuman's CC0 assets. 360 of the frames show those who ship and
+600 another 60 heads, seed 3, with their globes (`engines.globe`) and eyeballs (`engines.eyeballs`) as when serving. The
+others, of seed 2, were drawn before there were any, with a rig whose brows, noses and corners of the mouth went less
+far, as their meshes know. The held-out heads, and the fixed states and the talking sequence of every head, never train.
+Sources were also other frames of a head, JPEG and another light, with the mesh a pixel or two off and sometimes without
+its hair, as photos come; who does not ship came in a mirror every second time; turned heads and open mouths were drawn
+more often.""",
         "Training": f"""
-`python -m training.fit_renderer`, no critic, three times, each beginning (`--init`) from the one before; what is
+`python -m training.fit_renderer`, no critic, four times, each beginning (`--init`) from the one before; what is
 exported is the running average of the weights. First 12 600 steps on 1888 frames of 184 heads, of a network that knew
 neither sketches nor the regions of the portrait, and had no block for the mouth's edges: added so that they changed
-nothing at first. Then 12 000 steps of 4 samples on all frames, seed 11, peak learning rate 0.0007, without globes. Then
-{saved["step"]} of {record["batch"]} on {record["frames"]} frames of {record["heads"]} heads, seed {record["seed"]},
-{record["rate"]}, with the globes of 35; its schedule was cut from 1600 steps to that at step 571.""",
+nothing at first, as was later what the painter knows of how the skin has turned (`engines.shading`). Then 12 000 steps
+of 4 samples on 3608 frames of 332 heads, seed 11, peak learning rate 0.0007. Then 1000 of 4 on 1266 frames of 75 heads,
+seed 21, 0.0003. Then, with the skin's turn, {saved["step"]} of {record["batch"]} on the frames above, seed
+{record["seed"]}, {record["rate"]}; from about step 3450 on, surface that a turn spreads out was looked up as it is now.""",
         "Figures": f"""
-In {precision}, over the fixed states and the talking sequence. PSNR in dB of the pooled error; GMSD is the gradient
-magnitude similarity deviation, a perceptual distance (0 is equal); landmark distances are between what our own keypoint
-network finds in the picture and in the truth, in % of the face's width; flicker is the second difference over time as a
-share of the truth's. Every head has its globe and its eyeballs.
+As CPUs draw, the painter in 8 bits and all else in {precision}, over the fixed states and the talking sequence. PSNR in
+dB of the pooled error; GMSD is the gradient magnitude similarity deviation, a perceptual distance (0 is equal);
+landmark distances are between what our own keypoint network finds in the picture and in the truth, in % of the face's
+width; flicker is the second difference over time as a share of the truth's. Every head has its globe and its eyeballs.
 
 {tables}""",
         "Limits": """
 All that it has seen is CGI from one generator under studio light. Beyond 15 degrees of turn, skin and hair that the
 portrait of somebody without a globe hid, a photo's, are smooth. A globe is lit as the head at rest. Hair whose mesh has
 holes shows patches of what is below it, and a fold of an ear that no camera reached may take the hair's colour. Strands
-that stand off are cut where the outline of turned hair is a new one. Where a broad smile folds the cheek, skin is
-smoother than it should be, or faintly blotched. Shut lids of people it never saw are drawn with the lashes and shadow
+that stand off are cut where the outline of turned hair is a new one; beside it, dark gaps of the portrait leave specks
+on cheeks that turn by more than 15 degrees. Shut lids of people it never saw are drawn with the lashes and shadow
 of those it did; photos get lids and eyes of their own (`engines.retouch`).""",
     }
     model_card.write(path, "Compact renderer", sections)

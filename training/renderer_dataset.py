@@ -41,6 +41,9 @@ CHEEK_MARGIN = 40
 UNDRESSED = 0.25
 """Share of those sources whose mesh lacks the hair, as where a photo's outline was not found."""
 _OPENING = [EXPRESSION_INDEX[name] for name in ("jawOpen", "mouthLowerDownLeft", "mouthUpperUpLeft")]
+_SLOPES = (-1, 1, 1, -1, 1, 1)
+_BESIDE = {"main": (-1, 1, *_SLOPES), "mouth": _SLOPES, "eyes": _SLOPES}
+"""Signs that a mirror gives to what comes after the folded pixels: the flow, the normal and its turn."""
 PICTURE_SIZE = 256
 """Resolution at which the whole picture is trained; the windows are trained at the full one."""
 
@@ -148,12 +151,13 @@ def mirrored(sample: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.flo
     for name, tensor in sample.items():
         if name == "keypoints":
             turned[name] = tensor[list(MIRROR)] * np.array([-1, 1, 1], np.float32)
-        elif name in ("main", "mouth", "eyes"):
+        elif name in _BESIDE:
             height, width, channels = tensor.shape
-            folded = 4 * (channels // 4)
+            beside = np.array(_BESIDE[name], np.float32)
+            folded = channels - len(beside)
             cells = tensor[:, ::-1, :folded].reshape(height, width, 2, 2, -1)[:, :, :, ::-1]
-            flow = tensor[:, ::-1, folded:] * np.array([-1, 1], np.float32)[: channels - folded]
-            turned[name] = np.concatenate([cells.reshape(height, width, folded), flow], -1)
+            vectors = tensor[:, ::-1, folded:] * beside
+            turned[name] = np.concatenate([cells.reshape(height, width, folded), vectors], -1)
         else:
             turned[name] = np.ascontiguousarray(tensor[..., ::-1])
     return turned
