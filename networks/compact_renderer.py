@@ -5,8 +5,8 @@ cannot know. Unlike it, the motion comes whole from z-buffering one head mesh (`
 is warped, outside and at full resolution; the network decides where that warp is right and what to paint where it is
 not: uncovered skin, the change of light, the inside of the mouth.
 
-All pictures go in and come out with pixels folded into channels and channels last (see `engines.renderer.painter_inputs`), so
-that nothing is rearranged in the graph.
+All pictures go in and come out with pixels folded into channels and channels last, so that nothing is rearranged in
+the graph (see `engines.renderer.painter_inputs`).
 """
 
 import torch

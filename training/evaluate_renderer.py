@@ -227,7 +227,8 @@ neither sketches nor the regions of the portrait, and had no block for the mouth
 nothing at first, as was later what the painter knows of how the skin has turned (`engines.shading`). Then 12 000 steps
 of 4 samples on 3608 frames of 332 heads, seed 11, peak learning rate 0.0007. Then 1000 of 4 on 1266 frames of 75 heads,
 seed 21, 0.0003. Then, with the skin's turn, {saved["step"]} of {record["batch"]} on the frames above, seed
-{record["seed"]}, {record["rate"]}; from about step 3450 on, surface that a turn spreads out was looked up as it is now.""",
+{record["seed"]}, {record["rate"]}; from about step 3450 on, surface that a turn spreads out was looked up as it is
+now.""",
         "Figures": f"""
 As CPUs draw, the painter in 8 bits and all else in {precision}, over the fixed states and the talking sequence. PSNR in
 dB of the pooled error; GMSD is the gradient magnitude similarity deviation, a perceptual distance (0 is equal);
