@@ -18,11 +18,11 @@ from build_trt.graph import Graph
 from build_trt.precision import ALL_SINGLE, Choice, on_cpu, search
 
 ISLANDS: Final[dict[str, Choice]] = {
-    "audio2exp": Choice((), 74.1),
-    "audio_features": Choice(("Log", "Add", "Div"), 75.8),  # powers of a spectrum
+    "audio2exp": Choice((), 71.6),
+    "audio_features": Choice(("Log", "Add", "Div"), 75.9),  # powers of a spectrum
     "landmarks": Choice((), 65.2),
-    "renderer_painter": Choice((), 74.9),
-    "renderer_source": Choice((), 80.6),
+    "renderer_painter": Choice((), 78.8),
+    "renderer_source": Choice((), 81.0),
     "live_portrait_appearance": Choice((), 81.6),
     "live_portrait_motion": ALL_SINGLE,  # 51.2 dB in half, but it runs once per picture, and says where all others look
     "live_portrait_warping": Choice((), 70.2),
