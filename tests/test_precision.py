@@ -10,6 +10,7 @@ pytest.importorskip("onnxruntime", reason="computing graphs needs ONNX Runtime: 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from build_trt.build import compact_networks
 from build_trt.graph import Array, Graph
 from build_trt.precision import (
     ALL_SINGLE,
@@ -99,7 +100,7 @@ def test_decibels_are_those_of_the_worst_output() -> None:
     assert decibels({"a": np.full(100, np.nan), "b": clean["b"]}, clean) == -math.inf
 
 
-@pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.onnx")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", compact_networks(), ids=lambda path: path.stem)
 def test_shipped_networks_keep_their_numbers_in_half_precision(path: Path) -> None:
     """With the islands on record, which a search found."""
     from build_trt.islands import ISLANDS

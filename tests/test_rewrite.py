@@ -15,14 +15,14 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from build_trt import contracts  # noqa: E402
+from build_trt.build import compact_networks  # noqa: E402
 from build_trt.contracts import Contract, Tensor  # noqa: E402
 from build_trt.export import export  # noqa: E402
 from build_trt.graph import Array, Graph  # noqa: E402
 from build_trt.precision import on_cpu  # noqa: E402
 from build_trt.rewrite import CannotRewrite, with_rows, without_volumes  # noqa: E402
-from engines.pipeline import WEIGHTS  # noqa: E402
 
-SHIPPED = sorted(WEIGHTS.glob("*.onnx"))
+SHIPPED = compact_networks()
 run = on_cpu()
 
 

@@ -34,7 +34,7 @@ def backend(gpu: FakeGpu, folder: Path) -> TensorRtBackend:
 
 def inputs(rows: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     rng = np.random.default_rng(rows)
-    shapes = {"features": (rows, 2, 192), "history": (rows, 16, 9)}
+    shapes = {"features": (rows, 2, 195), "history": (rows, 16, 9)}
     return {name: rng.uniform(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -42,7 +42,7 @@ def test_rows_run_in_the_smallest_bucket_that_holds_them(gpu: FakeGpu, tmp_path:
     for rows in (1, 2, 4):
         write_plan(AUDIO2EXP, tmp_path, rows)
     network = backend(gpu, tmp_path).load(AUDIO2EXP)
-    assert dict(network.inputs) == {"features": (1, 2, 192), "history": (1, 16, 9)} and network.largest == 4
+    assert dict(network.inputs) == {"features": (1, 2, 195), "history": (1, 16, 9)} and network.largest == 4
     assert gpu.captured == 3
     alone = OpenVinoBackend("f32").load(AUDIO2EXP)
     kept = []
@@ -60,7 +60,7 @@ def test_rows_run_in_the_smallest_bucket_that_holds_them(gpu: FakeGpu, tmp_path:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"features": np.zeros((1, 2, 192), np.float32)}, "takes .*history"),
+        ({"features": np.zeros((1, 2, 195), np.float32)}, "takes .*history"),
         (inputs(1) | {"history": np.zeros((2, 16, 9), np.float32)}, "one or more rows of each"),
         (inputs(3), "1 to 2 rows, not 3"),
     ],
