@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import openvino
 
 from build_trt.graph import Array, Graph
 from build_trt.islands import ISLANDS
@@ -19,6 +18,7 @@ from build_trt.plans import Library
 from build_trt.precision import decibels, on_cpu, rounded
 from build_trt.rewrite import without_volumes
 from engines.gpu import NoGpu
+from engines.openvino_backend import core
 from engines.plan_files import NoPlan, Precision
 from engines.tensorrt_backend import PlanRefused, TensorRt, TensorRtBackend
 
@@ -59,10 +59,8 @@ def draw(graph: Graph, seed: int = 0) -> dict[str, Array]:
 
 def on_openvino(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """What OpenVINO computes in float32."""
-    core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(graph.model().SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    network = core().read_model(graph.model().SerializeToString())
+    compiled = core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled(dict(inputs))
     return {name: np.array(results[name]) for name in graph.outputs}
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,6 +16,17 @@ Precision = Literal["f32", "bf16"]
 Names = tuple[str, ...]
 FOR_CPU: Final = ".cpu.onnx"
 """Ending of files for this backend alone: with layers that OpenVINO knows, or in 8 bits."""
+
+
+@cache
+def core() -> openvino.Core:
+    """The only one of this process, which lives as long.
+
+    OpenVINO 2026.4 gives the thread that first asks a core for its CPU a signal stack, and when that core ends it puts
+    back the one that was there before. Of two cores of which the first ends first, the second puts back what is gone,
+    and the next signal to that thread is a segmentation fault.
+    """
+    return openvino.Core()
 
 
 class OpenVinoNetwork:
@@ -53,9 +65,8 @@ class OpenVinoBackend:
     """
 
     def __init__(self, precision: Precision | None = None, threads: int = 1) -> None:
-        self._core = openvino.Core()
         if precision is None:
-            native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            native = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bf16" if native else "f32"
         self.precision: Precision = precision
         self._threads = threads
@@ -74,12 +85,12 @@ class OpenVinoBackend:
         key = (path, precision or self.precision)
         with self._lock:
             if key not in self._models:
-                model = self._core.read_model(path)
+                model = core().read_model(path)
                 # Compiling may give a port a name of its own beside, and then nobody knows which one is found first.
                 inputs, outputs = (
                     tuple(port.get_any_name() for port in ports) for ports in (model.inputs, model.outputs)
                 )
-                compiled = self._core.compile_model(
+                compiled = core().compile_model(
                     model,
                     "CPU",
                     {

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +55,24 @@ def test_runs_take_other_arrays_and_refuse_other_inputs(tmp_path: Path) -> None:
     for wrong in ({"left": rows[:1]}, {"left": rows[:1], "right": rows}, {"left": rows[:1], "rihgt": rows[:1]}):
         with pytest.raises(ValueError, match="expected inputs"):
             network.run(wrong)
+
+
+ENDED = """
+import faulthandler, signal, subprocess, sys
+from engines.openvino_backend import OpenVinoBackend
+from engines.pipeline import WEIGHTS
+faulthandler.enable()
+signal.signal(signal.SIGCHLD, lambda *_: print("heard"))
+backends = [OpenVinoBackend("f32") for _ in range(2)]
+for backend in backends:
+    backend.load(WEIGHTS / "audio2exp.onnx")
+del backend
+while backends:
+    del backends[0]
+subprocess.run([sys.executable, "-c", ""], check=True)
+"""
+
+
+def test_signals_are_heard_when_backends_have_ended_in_any_order() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDED], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr
