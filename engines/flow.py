@@ -29,8 +29,6 @@ STRAND: Final = 3
 """Pixels beside hair and garment within which a strand that lay over skin in the source may still do so."""
 _THIN: Final = 1e-3
 """Twice the square pixels of a triangle within which rounding may turn it away from the camera."""
-_SOFTNESS: Final = 0.8
-"""Pixels by which the outline is blurred."""
 
 
 @dataclass(frozen=True)

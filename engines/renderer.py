@@ -37,7 +37,8 @@ from engines.warp import warp
 PAINTER: Final = "renderer_painter.onnx"
 MAIN_SIZE: Final = 128
 """Pixels on a side of what the painter sees and paints of the whole picture."""
-_FLOW_SCALE: Final = 8.0
+_FLOW_SCALE: Final = np.float32(8)
+_LEVEL: Final = np.float32(1 / 255)
 _GAPE: Final = np.ones(LIP_SIZE, np.float32)
 
 
@@ -138,7 +139,8 @@ class Renderer:
 def painter_inputs(source: SourceGeometry, geometry: FaceGeometry, warped: NDArray[np.uint8]) -> dict[str, FloatArray]:
     """What the painter takes of a frame (see `networks.compact_renderer`), for training and serving alike."""
     main = np.empty((1, MAIN_SIZE // 2, MAIN_SIZE // 2, 18 + SLOPES), np.float32)
-    _fold_whole(_quarter(warped), _quarter(geometry.flow.seen), geometry.flow.coarse, main[0])
+    _fold(_quarter(warped), _quarter(geometry.flow.seen)[..., None], _LEVEL, main[0])
+    np.multiply(geometry.flow.coarse, _FLOW_SCALE, out=main[0, ..., 16:18])
     mouth = _folded(geometry.mouth.cut(warped), geometry.mouth_maps)
     eyes = _folded(geometry.eyes.cut(warped), geometry.eyes_maps)
     normals = skin_normals(geometry.vertices, source.skin)
@@ -158,35 +160,19 @@ def _folded(picture: NDArray[np.uint8], maps: FloatArray) -> FloatArray:
     """`picture` (2h, 2w, 3) and `maps` (2h, 2w, C) as (1, h, w, 4 (3 + C) + SLOPES), the slopes yet to be found."""
     height, width, count = maps.shape
     folded = np.empty((1, height // 2, width // 2, 4 * (3 + count) + SLOPES), np.float32)
-    _fold(picture, maps, folded[0])
+    _fold(picture, maps, np.float32(1), folded[0])
     return folded
 
 
 @compiled(fastmath=True)
-def _fold(picture: Any, maps: Any, folded: Any) -> None:
-    """2 x 2 pixels into the channels, row by row, and centred on 0."""
+def _fold(picture: Any, maps: Any, unit: Any, folded: Any) -> None:
+    """2 x 2 pixels into the channels, row by row, and centred on 0; `unit` makes the maps go from 0 to 1."""
     half = np.float32(0.5)
     for y in range(maps.shape[0]):
         for x in range(maps.shape[1]):
             cell = folded[y >> 1, x >> 1]
             first = (2 * (y & 1) + (x & 1)) * (3 + maps.shape[2])
             for c in range(3):
-                cell[first + c] = picture[y, x, c] * np.float32(1 / 255) - half
+                cell[first + c] = picture[y, x, c] * _LEVEL - half
             for c in range(maps.shape[2]):
-                cell[first + 3 + c] = maps[y, x, c] - half
-
-
-@compiled(fastmath=True)
-def _fold_whole(picture: Any, seen: Any, coarse: Any, folded: Any) -> None:
-    """As `_fold`, what was seen from 0 to 255, and with how far the cells have moved."""
-    half, level = np.float32(0.5), np.float32(1 / 255)
-    for y in range(folded.shape[0]):
-        for x in range(folded.shape[1]):
-            cell = folded[y, x]
-            for k in range(4):
-                row, column = 2 * y + (k >> 1), 2 * x + (k & 1)
-                for c in range(3):
-                    cell[4 * k + c] = picture[row, column, c] * level - half
-                cell[4 * k + 3] = seen[row, column] * level - half
-            for k in range(2):
-                cell[16 + k] = coarse[y, x, k] * np.float32(_FLOW_SCALE)
+                cell[first + 3 + c] = maps[y, x, c] * unit - half

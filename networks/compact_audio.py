@@ -281,8 +281,7 @@ def grown(small: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, 
     """Weights of a smaller network as those of a larger one, such as `like`, that says the same.
 
     Blocks, hidden channels, a memory and doubts that `small` lacks are those of `like`, but nothing comes out of them,
-    if `like` has not learned. Raises
-    ValueError if `small` is no smaller network of this kind.
+    if `like` has not learned. Raises ValueError if `small` is no smaller network of this kind.
     """
     if small.keys() - like.keys():
         raise ValueError(f"weights of another network: {', '.join(sorted(small.keys() - like.keys()))}")
