@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from engines.cost import CostCurve
@@ -47,6 +48,15 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class Health(BaseModel):
+    """Whether new calls are taken, how many there are and how many there may be."""
+
+    status: Literal["ok", "draining"]
+    sessions: int
+    capacity: int
+    version: str
 
 
 def create_app(
@@ -156,12 +166,16 @@ def create_app(
         )
 
     @app.head("/healthz", include_in_schema=False)
-    @app.get("/healthz", tags=["Watching"], summary="Whether calls are taken", responses={503: {}})
-    async def health() -> JSONResponse:
+    @app.get("/healthz", tags=["Watching"], summary="Whether calls are taken", responses={503: {"model": Health}})
+    async def health(response: Response) -> Health:
         placement = sessions.placement
-        status = "draining" if placement.draining else "ok"
-        body = {"status": status, "sessions": len(sessions), "capacity": placement.capacity, "version": app.version}
-        return JSONResponse(body, 503 if placement.draining else 200)
+        response.status_code = 503 if placement.draining else 200
+        return Health(
+            status="draining" if placement.draining else "ok",
+            sessions=len(sessions),
+            capacity=placement.capacity,
+            version=app.version,
+        )
 
     @app.get("/metrics", tags=["Watching"], summary="Prometheus", response_class=PlainTextResponse)
     async def prometheus() -> Response:

@@ -6,6 +6,7 @@ time 0, and the frames end with the one in which the sound ends. Without a video
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -212,13 +213,21 @@ def render(voice: SoundFile, pipeline: Pipeline, outputs: Outputs) -> int:
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write into first; gone afterwards unless it was moved."""
+    """A file beside `path` to write into first; gone afterwards unless it was moved, also of who is asked to end."""
     handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
     os.close(handle)
     part = Path(name)
+
+    def end(number: int, _: object) -> None:
+        part.unlink(missing_ok=True)
+        signal.signal(number, before)
+        signal.raise_signal(number)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield part
     finally:
+        signal.signal(signal.SIGTERM, before)
         part.unlink(missing_ok=True)
 
 

@@ -66,7 +66,7 @@ known path or method gets 404 `not_found` or 405 `wrong_method`, one that lacks 
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,13 +82,15 @@ from realtime.engine import Avatar
 from realtime.offer import MAX_BODY, OfferError, read_fragment, read_offer
 from realtime.refusals import problems
 from realtime.sessions import Sessions
-from realtime.values import ControlError, controls_values
+from realtime.values import CONTROLS_SCHEMA, ControlError, controls_values
 
 _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LOOPBACK: Final = ("127.", "::1", "::ffff:127.", "testclient")
 _BODY_SECONDS: Final = 5.0
 _ACCEPT: Final = {"Accept-Post": "application/sdp", "Accept-Patch": "application/trickle-ice-sdpfrag"}
-_IMAGE: Final[dict[str, Any]] = {"content": {"image/*": {"schema": {"type": "string"}}}}
+_TEXT: Final = {"type": "string"}
+_IMAGE: Final[dict[str, Any]] = {"content": {"image/*": {"schema": _TEXT}}}
+_CONTROLS: Final[dict[str, Any]] = {"content": {"application/json": {"schema": CONTROLS_SCHEMA}}}
 
 
 class AvatarInfo(BaseModel):
@@ -106,8 +108,8 @@ class AvatarInfo(BaseModel):
     moves: bool = False
 
 
-def _body(media_type: str, kind: str = "string") -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {media_type: {"schema": {"type": kind}}}}}
+def _body(media_type: str, schema: Mapping[str, Any] = _TEXT) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
 def create_router(sessions: Sessions) -> APIRouter:
@@ -195,7 +197,7 @@ def create_router(sessions: Sessions) -> APIRouter:
         "/sessions/{secret}/controls",
         tags=["Calls"],
         summary="How the controls stand",
-        responses=problems(401, 404),
+        responses={200: _CONTROLS, **problems(401, 404)},
     )
     async def get_controls(secret: str) -> JSONResponse:
         return JSONResponse(controls_values(sessions.find(secret).director.controls))
@@ -204,8 +206,8 @@ def create_router(sessions: Sessions) -> APIRouter:
         "/sessions/{secret}/controls",
         tags=["Calls"],
         summary="Direct the face: alpha, pucker, spread, pose, gaze, blink, emotion",
-        responses=problems(400, 401, 404, 409, 413, 415),
-        openapi_extra=_body("application/json", "object"),
+        responses={200: _CONTROLS, **problems(400, 401, 404, 409, 413, 415)},
+        openapi_extra=_body("application/json", CONTROLS_SCHEMA),
     )
     async def set_controls(secret: str, request: Request) -> JSONResponse:
         _check_type(request, "application/json")

@@ -44,6 +44,7 @@ MOST_WAITING: Final = 3
 MOST_COMING: Final = 8
 """Files at a time that are on their way here: so many are kept in memory."""
 UPLOAD_SECONDS: Final = 60.0
+_LATER: Final = {"Retry-After": "3"}
 _STATUS: Final = {"too_large": 413, "not_a_picture": 415}
 Result = TypeVar("Result")
 Fraction = Annotated[float, Field(ge=-0.5, le=1.5)]
@@ -85,7 +86,7 @@ class Uploads:
 
     async def create(self, request: Request, name: str) -> Fitted:
         if self._coming >= MOST_COMING:
-            raise OfferError(429, "busy", "Other files are being sent: try again in a few seconds")
+            raise OfferError(429, "busy", "Other files are being sent: try again in a few seconds", _LATER)
         self._coming += 1
         try:
             data = await read_body(request, self.maker.most_bytes, UPLOAD_SECONDS)
@@ -118,7 +119,7 @@ class Uploads:
             return made, self.maker.load(made.id)
 
         if self._waiting >= MOST_WAITING:
-            raise OfferError(429, "busy", "Other photos are being fitted: try again in a few seconds")
+            raise OfferError(429, "busy", "Other photos are being fitted: try again in a few seconds", _LATER)
         self._waiting += 1
         try:
             made, avatar = await self._work(self._fitting, both)

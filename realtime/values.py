@@ -14,9 +14,9 @@ from engines.emotion import EMOTIONS
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, FloatArray
 from engines.media import HeadPose
 
-_POSE_LIMIT: Final = 0.6
-_SHIFT_LIMIT: Final = 1.0
-_GAZE_LIMIT: Final = 0.5
+_POSE_LIMITS: Final = dict.fromkeys(("pitch", "yaw", "roll"), 0.6) | dict.fromkeys("xyz", 1.0)
+"""Radians, and decimetres."""
+_GAZE_LIMITS: Final = {"pitch": 0.5, "yaw": 0.5}
 _LARGEST: Final = sys.float_info.max
 
 
@@ -77,14 +77,13 @@ def _spread(value: Any) -> float:
 def _pose(value: Any, read: _Reader = number) -> HeadPose | None:
     if value is None:
         return None
-    turns, shifts = dict.fromkeys(("pitch", "yaw", "roll"), _POSE_LIMIT), dict.fromkeys("xyz", _SHIFT_LIMIT)
-    return HeadPose.from_vector(np.array(_axes(value, "pose", turns | shifts, read)))
+    return HeadPose.from_vector(np.array(_axes(value, "pose", _POSE_LIMITS, read)))
 
 
 def _gaze(value: Any, read: _Reader = number) -> tuple[float, float] | None:
     if value is None:
         return None
-    pitch, yaw = _axes(value, "gaze", {"pitch": _GAZE_LIMIT, "yaw": _GAZE_LIMIT}, read)
+    pitch, yaw = _axes(value, "gaze", _GAZE_LIMITS, read)
     return pitch, yaw
 
 
@@ -121,6 +120,27 @@ TRACKER_READERS: Final[dict[str, Callable[[Any], Any]]] = {
 """The same for what a tracker sends beside its coefficients."""
 
 
+def _range(low: float, high: float) -> dict[str, Any]:
+    return {"type": "number", "minimum": low, "maximum": high}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+_SCHEMAS: Final = {
+    "alpha": _range(0.0, MAX_ALPHA),
+    "pucker": _range(0.0, MAX_STYLE),
+    "spread": _range(0.0, MAX_STYLE),
+    "pose": _object({axis: _range(-limit, limit) for axis, limit in _POSE_LIMITS.items()}),
+    "gaze": _object({axis: _range(-limit, limit) for axis, limit in _GAZE_LIMITS.items()}),
+    "blink": _range(0.0, 1.0),
+    "emotion": _object({name: _range(0.0, 1.0) for name in EMOTIONS}),
+}
+CONTROLS_SCHEMA: Final = _object({name: {"anyOf": [schema, {"type": "null"}]} for name, schema in _SCHEMAS.items()})
+"""What `READERS` read, as JSON Schema."""
+
+
 def controls_values(controls: Controls) -> dict[str, Any]:
     """`controls` by the names of `set`, ready for JSON."""
     return {item.name: plain(getattr(controls, item.name)) for item in fields(controls)}
@@ -142,8 +162,7 @@ def expression_values(expression: FloatArray) -> dict[str, float]:
 
 
 def pose_values(pose: HeadPose) -> dict[str, float]:
-    names = ("pitch", "yaw", "roll", "x", "y", "z")
-    return {name: round(value, 4) for name, value in zip(names, pose.vector().tolist(), strict=True)}
+    return {axis: round(value, 4) for axis, value in zip(_POSE_LIMITS, pose.vector().tolist(), strict=True)}
 
 
 def gaze_values(gaze: tuple[float, float]) -> dict[str, float]:

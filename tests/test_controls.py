@@ -1,12 +1,15 @@
 import json
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
 from engines.controls import Controls
 from engines.expression import EXPRESSION_INDEX, EXPRESSION_NAMES, rest_expression
 from engines.media import HeadPose
-from realtime.controls import ChangeAvatar, DriveFrame, Interrupt, Ping, Set, Subscribe, event, read_message
-from realtime.values import ControlError, controls_values, expression_values
+from realtime.controls import ChangeAvatar, DriveFrame, Interrupt, Ping, Set, Subscribe, event, read_message, read_set
+from realtime.values import CONTROLS_SCHEMA, READERS, ControlError, controls_values, expression_values
 
 
 def test_every_message_is_read() -> None:
@@ -40,6 +43,27 @@ def test_what_is_told_can_be_set() -> None:
     again = read_message(told)
     assert isinstance(again, Set)
     assert again.apply(Controls()) == controls
+
+
+def ends(schema: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Values at both ends of every number that the schema of a value describes, and others just beyond them."""
+    if "minimum" in schema:
+        yield schema["minimum"], schema["minimum"] - 0.01
+        yield schema["maximum"], schema["maximum"] + 0.01
+    for name, part in schema.get("properties", {}).items():
+        yield from (({name: inside}, {name: beyond}) for inside, beyond in ends(part))
+
+
+def test_the_schema_says_what_is_read() -> None:
+    assert list(CONTROLS_SCHEMA["properties"]) == list(READERS) == [item.name for item in fields(Controls)]
+    for name, schema in CONTROLS_SCHEMA["properties"].items():
+        value, nothing = schema["anyOf"]
+        assert nothing == {"type": "null"}
+        read_set({name: None})
+        for inside, beyond in ends(value):
+            read_set({name: inside})
+            with pytest.raises(ControlError, match="choose"):
+                read_set({name: beyond})
 
 
 def test_a_frame_of_a_tracker_is_read() -> None:

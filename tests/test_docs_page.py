@@ -42,6 +42,9 @@ def test_every_request_is_shown_with_nothing_from_elsewhere(browser: Browser, se
     points = page.locator(".operation").filter(has=page.get_by_text("Move keypoints and fit anew"))
     for text in ("id", "path, string, needed", "points: {<name>: [number -0.5 to 1.5, ", "404", "error: string"):
         expect(points).to_contain_text(text)
+    direct = page.locator(".operation").filter(has=page.get_by_text("Direct the face"))
+    expect(direct).to_contain_text("alpha: number 0 to 1.5 or null")
+    expect(page.get_by_text("any JSON")).to_have_count(0)
     curl = "curl -X POST '%s/v1/sessions?avatar=…&client=…' -H 'Content-Type: application/sdp' --data-binary @FILE"
     expect(page.get_by_text(curl % server.url)).to_be_visible()
     expect(page.get_by_role("heading", name="Data channel")).to_be_visible()

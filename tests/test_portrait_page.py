@@ -218,6 +218,16 @@ def test_one_photo_comes_after_the_other_and_escape_does_not_interrupt(page: Pag
     assert not [event for event in events(page) if event["type"] == "interrupted"]
 
 
+def test_who_comes_while_others_are_served_waits_for_a_turn(page: Page) -> None:
+    busy = {"status": 429, "headers": {"Retry-After": "1"}, "json": {"error": "busy", "message": "Try again"}}
+    page.route(lambda url: "/v1/avatars?" in url, lambda route: route.fulfill(**busy), times=2)
+    upload(page, PHOTO, "Patient")
+    expect(page.get_by_text("waiting for your turn")).to_be_visible()
+    expect(page.get_by_role("heading", name="Does it fit?")).to_be_visible(timeout=FITTED_MS)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog.portrait")).not_to_be_visible()
+
+
 def test_a_server_that_goes_away_does_not_hold_the_dialog_open(page: Page) -> None:
     dialog = page.locator("dialog.portrait")
     page.route("**/picture?v=*", lambda route: route.abort())

@@ -3,6 +3,10 @@
 import argparse
 import csv
 import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,9 +47,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 
 def beeps(seconds: float, rate: int) -> NDArray[np.int16]:
-    time = np.arange(round(seconds * rate)) / rate
-    loud = np.any([(time >= start) & (time < start + 0.04) for start in BEEPS], axis=0)
-    return (16000 * np.sin(2 * np.pi * 1000 * time) * loud).astype(np.int16)
+    at = np.arange(round(seconds * rate)) / rate
+    loud = np.any([(at >= start) & (at < start + 0.04) for start in BEEPS], axis=0)
+    return (16000 * np.sin(2 * np.pi * 1000 * at) * loud).astype(np.int16)
 
 
 def write_wav(path: Path, seconds: float = 2.0, rate: int = 44_100, channels: int = 1) -> Path:
@@ -303,6 +307,20 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_part(
         visavis_render("--audio", source, "-o", output)
     assert output.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.mp4"]
+
+
+def test_who_is_asked_to_end_leaves_no_part(tmp_path: Path) -> None:
+    voice, film = write_wav(tmp_path / "voice.wav", seconds=300), tmp_path / "film.mp4"
+    command = [sys.executable, "-m", "realtime.cli", "render", str(voice), "--out", str(film)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.glob(".film-*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGTERM and b"Traceback" not in told
+    assert list(tmp_path.iterdir()) == [voice]
 
 
 def test_a_full_disk_is_reported(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

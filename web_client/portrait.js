@@ -10,6 +10,7 @@ import { Points } from "./points.js";
 
 const LARGEST_SIDE = 3000; // pixels of the photo that is sent
 const LARGEST_CLIP = 64 * 1024 * 1024; // bytes
+const MOST_WAITS = 40; // times that a server which is busy with others is asked again
 const html = (name, properties = {}, ...children) => {
   const node = Object.assign(document.createElement(name), properties);
   node.append(...children);
@@ -200,7 +201,14 @@ export class Portrait {
   /** The answer, or null after saying what is wrong. */
   async #ask(url, { type = "image/jpeg", as = "json", ...options } = {}) {
     const headers = { ...this.#headers(), ...(options.body && { "Content-Type": type }) };
-    const response = await fetch(url, { ...options, headers }).catch(() => null);
+    const ask = () => fetch(url, { ...options, headers }).catch(() => null);
+    let response = await ask();
+    for (let waits = 0; response?.status === 429 && waits < MOST_WAITS; waits++) {
+      this.text.textContent = "The server is busy with others: waiting for your turn…";
+      const seconds = Number(response.headers.get("Retry-After")) || 3;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+      response = await ask();
+    }
     const answer = response?.ok && (await response[as]().catch(() => null));
     if (answer) return answer;
     const { message } = (await response?.json().catch(() => null)) ?? {};
